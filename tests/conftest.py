@@ -1,0 +1,84 @@
+"""What every test gets: a home of its own, no network, and reference data where they exist."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Before anything imports torch or napari: both read these once. Two threads are plenty for
+# test-sized models, and do not fight over a small machine.
+os.environ.setdefault('OMP_NUM_THREADS', '2')
+os.environ.setdefault('NAPARI_ENSURE_PLUGIN_MAIN_THREAD', '1')
+os.environ.setdefault('QT_API', 'pyqt6')
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep settings, caches and environment of whoever runs the tests out of them."""
+    home = tmp_path_factory.mktemp('home')
+    for name in list(os.environ):
+        if name.startswith('NAPARI_MOBILESAM_'):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv('NAPARI_CONFIG', str(home / 'settings.yaml'))
+    monkeypatch.setenv('XDG_CACHE_HOME', str(home / 'cache'))
+    monkeypatch.setenv('XDG_CONFIG_HOME', str(home / 'config'))
+    monkeypatch.setenv('XDG_DATA_HOME', str(home / 'data'))
+    monkeypatch.setenv('NAPARI_MOBILESAM_OFFLINE', '1')
+    monkeypatch.setenv('NAPARI_ENSURE_PLUGIN_MAIN_THREAD', '1')
+    return home
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let sockets reach this machine only: a test that needs a server starts one on loopback."""
+    connect = socket.socket.connect
+    connect_ex = socket.socket.connect_ex
+    getaddrinfo = socket.getaddrinfo
+
+    def check(host: Any) -> None:
+        if isinstance(host, bytes):
+            host = host.decode()
+        if host not in (None, '', 'localhost', '::1') and not str(host).startswith('127.'):
+            raise OSError(f'tests may reach loopback only, and this one wanted {host!r}')
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            check(address[0])
+        connect(self, address)
+
+    def guarded_connect_ex(self: socket.socket, address: Any) -> int:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            check(address[0])
+        return connect_ex(self, address)
+
+    def guarded_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        check(host)
+        return getaddrinfo(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket.socket, 'connect', guarded_connect)
+    monkeypatch.setattr(socket.socket, 'connect_ex', guarded_connect_ex)
+    monkeypatch.setattr(socket, 'getaddrinfo', guarded_getaddrinfo)
+
+
+@pytest.fixture(scope='session')
+def shared() -> Path:
+    """Give the folder of reference data beside the checkout, or skip where there is none."""
+    folder = REPOSITORY.parent / 'shared'
+    if not folder.is_dir():
+        pytest.skip(f'needs the reference data in {folder}, which lie outside the repository')
+    return folder
+
+
+@pytest.fixture(scope='session')
+def goldens(shared: Path) -> Path:
+    """Give the folder of golden outputs of the reference implementation."""
+    folder = shared / 'goldens'
+    if not folder.is_dir():
+        pytest.skip(f'needs the golden outputs in {folder}')
+    return folder
