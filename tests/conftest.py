@@ -13,7 +13,6 @@ import pytest
 # test-sized models, and do not fight over a small machine.
 os.environ.setdefault('OMP_NUM_THREADS', '2')
 os.environ.setdefault('NAPARI_ENSURE_PLUGIN_MAIN_THREAD', '1')
-os.environ.setdefault('QT_API', 'pyqt6')
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
