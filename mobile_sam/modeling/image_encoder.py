@@ -98,7 +98,7 @@ class Attention(nn.Module):
         return out
 
     def _bias(self, query: Tensor, height: int, width: int) -> Tensor:
-        by_row = query.unflatten(2, (height, width))
+        by_row = query.view(*query.shape[:2], height, width, -1)
         rows = relative_table(self.rel_pos_h, height, height)
         cols = relative_table(self.rel_pos_w, width, width)
         row_part = torch.einsum('bnhwc,hkc->bnhwk', by_row, rows)

@@ -10,6 +10,7 @@ Dimensional Domains", arXiv:2006.10739 (the positional encoding).
 from __future__ import annotations
 
 from math import pi
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -132,7 +133,8 @@ class PromptEncoder(nn.Module):
         kind = labels.unsqueeze(-1)
         encoding = torch.where(kind == NOT_A_POINT, self.not_a_point_embed.weight, encoding)
         for value, table in enumerate(self.point_embeddings):
-            encoding = encoding + torch.where(kind == value, table.weight, 0.0)
+            offset = cast(nn.Embedding, table).weight
+            encoding = encoding + torch.where(kind == value, offset, 0.0)
         return encoding
 
     def embed_mask(self, masks: Tensor) -> Tensor:

@@ -102,7 +102,8 @@ class PatchMerging(nn.Module):
         """Map (B, H, W, C) to (B, H / stride, W / stride, out_dim)."""
         out = F.gelu(self.conv1(_nchw(x)))
         out = F.gelu(self.conv2(out))
-        return _nhwc(self.conv3(out))
+        out = self.conv3(out)
+        return _nhwc(out)
 
 
 class Attention(nn.Module):
