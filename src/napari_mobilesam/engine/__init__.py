@@ -1,0 +1,72 @@
+"""The engine: from planes and prompts to masks and labels.
+
+numpy in, numpy out; it knows the model package and neither napari nor Qt. Coordinates are
+(row, column) in pixels of a plane, with pixel centres at integers. torch is imported only when a
+`SamSegmenter` is made.
+"""
+
+from __future__ import annotations
+
+from .annotator import Annotator, Prediction, Stage
+from .cancel import CancelToken, Cancelled
+from .candidates import Candidates, best_index
+from .commit import Edit, LabelOverflowError, OverlapRule, next_label, paint_masks, plan_commit
+from .embedding import Embedding
+from .fingerprint import fingerprint
+from .geometry import (
+    boxes_on_plane,
+    embed_points,
+    pixel_indices,
+    plane_index,
+    points_on_plane,
+    round_index,
+)
+from .intensity import IntensityMapping, to_rgb8, window
+from .plane import PlaneIndexError, PlaneKey, PlaneSource
+from .prompts import PromptOutsidePlaneError, Prompts
+from .segmenter import SamSegmenter, Segmenter, choose_device
+from .session import Change, SegmentedObject, Session
+from .store import EmbeddingStore
+from .worker import Ticket, Worker, WorkerClosedError
+
+__all__ = [
+    'Annotator',
+    'CancelToken',
+    'Cancelled',
+    'Candidates',
+    'Change',
+    'Edit',
+    'Embedding',
+    'EmbeddingStore',
+    'IntensityMapping',
+    'LabelOverflowError',
+    'OverlapRule',
+    'PlaneIndexError',
+    'PlaneKey',
+    'PlaneSource',
+    'Prediction',
+    'PromptOutsidePlaneError',
+    'Prompts',
+    'SamSegmenter',
+    'SegmentedObject',
+    'Segmenter',
+    'Session',
+    'Stage',
+    'Ticket',
+    'Worker',
+    'WorkerClosedError',
+    'best_index',
+    'boxes_on_plane',
+    'choose_device',
+    'embed_points',
+    'fingerprint',
+    'next_label',
+    'paint_masks',
+    'pixel_indices',
+    'plan_commit',
+    'plane_index',
+    'points_on_plane',
+    'round_index',
+    'to_rgb8',
+    'window',
+]

@@ -1,0 +1,168 @@
+"""The annotator: from a plane and prompts to candidates. The GUI and the CLI drive this object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+from typing import Literal
+from weakref import WeakKeyDictionary
+
+from .cancel import CancelToken
+from .candidates import Candidates
+from .embedding import Embedding
+from .fingerprint import fingerprint
+from .plane import PlaneKey, PlaneSource
+from .prompts import Prompts
+from .segmenter import Segmenter
+from .store import EmbeddingStore
+
+Stage = Literal['reading', 'encoding', 'decoding']
+OnStage = Callable[[Stage], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """The answer to one set of prompts, with everything that a commit has to record.
+
+    Parameters
+    ----------
+    key : PlaneKey
+        The plane that was asked about; compare it with the one shown before drawing.
+    prompts : Prompts
+        As they were asked.
+    candidates : Candidates
+        The masks on offer.
+    model_digest : str
+        The model that made them.
+    """
+
+    key: PlaneKey
+    prompts: Prompts
+    candidates: Candidates
+    model_digest: str
+
+
+class Annotator:
+    """Embeds planes, at most once each, and predicts masks from prompts.
+
+    Its calls take long and belong on one thread, the `Worker`'s. They keep no state but
+    the embeddings, so their order does not matter.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        The model.
+    store : EmbeddingStore, optional
+        Where embeddings are kept; may be shared by annotators with different models.
+    """
+
+    def __init__(self, segmenter: Segmenter, store: EmbeddingStore | None = None) -> None:
+        self._segmenter = segmenter
+        self._store = EmbeddingStore() if store is None else store
+        # A click must not read and hash a plane again. A source stands for unchanging pixels and
+        # is compared by identity, so this can never name the embedding of other pixels.
+        self._known: WeakKeyDictionary[PlaneSource, str] = WeakKeyDictionary()
+        self._lock = Lock()
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """The model."""
+        return self._segmenter
+
+    @property
+    def store(self) -> EmbeddingStore:
+        """Where the embeddings are kept."""
+        return self._store
+
+    def is_embedded(self, source: PlaneSource) -> bool:
+        """Whether this very source has its embedding in memory. Quick; from any thread."""
+        with self._lock:
+            key = self._known.get(source)
+        return key is not None and key in self._store
+
+    def embed(
+        self,
+        source: PlaneSource,
+        cancel: CancelToken | None = None,
+        on_stage: OnStage | None = None,
+    ) -> Embedding:
+        """Return the embedding of a plane: from the store, or read, mapped and encoded.
+
+        Parameters
+        ----------
+        source : PlaneSource
+            The plane.
+        cancel : CancelToken, optional
+            Polled between reading, fingerprinting and encoding.
+        on_stage : callable, optional
+            Told which stage begins, on this thread.
+
+        Raises
+        ------
+        Cancelled
+            If the token was cancelled.
+        """
+        cancel = CancelToken() if cancel is None else cancel
+        cancel.check()
+        with self._lock:
+            key = self._known.get(source)
+        if key is not None:
+            embedding = self._store.get(key)
+            if embedding is not None:
+                return embedding
+        if on_stage is not None:
+            on_stage('reading')
+        image = source.image()
+        cancel.check()
+        key = fingerprint(image, self._segmenter.digest)
+        embedding = self._store.get(key)
+        if embedding is None:
+            cancel.check()
+            if on_stage is not None:
+                on_stage('encoding')
+            embedding = self._segmenter.encode(image, key=key)
+            # Kept even if cancelled by now: it is right, it was paid for, and may be wanted again.
+            self._store.put(embedding)
+        with self._lock:
+            self._known[source] = key
+        cancel.check()
+        return embedding
+
+    def predict(
+        self,
+        source: PlaneSource,
+        prompts: Prompts,
+        cancel: CancelToken | None = None,
+        on_stage: OnStage | None = None,
+    ) -> Prediction:
+        """Return the candidates for prompts on a plane, which is embedded if need be.
+
+        Parameters
+        ----------
+        source : PlaneSource
+            The plane.
+        prompts : Prompts
+            In its (row, column) pixels.
+        cancel, on_stage
+            As in `embed`.
+
+        Raises
+        ------
+        Cancelled
+            If the token was cancelled.
+        ValueError
+            If there are no prompts.
+        PromptOutsidePlaneError
+            If none of them lies on the plane; found out before anything is read.
+        """
+        if not prompts:
+            raise ValueError('a prediction needs at least one point or a box; got no prompts')
+        prompts.clipped(source.shape)
+        cancel = CancelToken() if cancel is None else cancel
+        embedding = self.embed(source, cancel, on_stage)
+        if on_stage is not None:
+            on_stage('decoding')
+        candidates = self._segmenter.decode(embedding, prompts)
+        cancel.check()
+        return Prediction(source.key, prompts, candidates, self._segmenter.digest)

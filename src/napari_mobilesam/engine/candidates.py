@@ -1,0 +1,170 @@
+"""Candidates: the masks that the decoder offers for the current prompts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .resample import Upscaler
+
+# A logit above this is object; SAM's own mask threshold.
+_THRESHOLD = 0.0
+
+
+def best_index(scores: NDArray[np.floating]) -> int:
+    """Pick the best candidate; every choice in the package is made here.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (N,)
+        The decoder's estimates of each mask's intersection over union. NaN counts as the worst.
+
+    Returns
+    -------
+    int
+        Index of the highest score; the first one of equals.
+
+    Raises
+    ------
+    ValueError
+        If there is no score.
+    """
+    scores = np.asarray(scores)
+    if scores.ndim != 1 or scores.size == 0:
+        raise ValueError(f'expected scores of shape (N,) with N >= 1; got {scores.shape}')
+    return int(np.argmax(np.where(np.isnan(scores), -np.inf, scores)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """Masks offered for one object, as low-resolution logits.
+
+    Parameters
+    ----------
+    logits : ndarray of float32, shape (N, S, S)
+        S is 256 for SAM: a quarter of the square that the padded picture was encoded in. Copied.
+    scores : ndarray of float32, shape (N,)
+        The decoder's estimate of each mask's quality (intersection over union), nominally 0..1.
+    original_size, input_size : tuple of (int, int)
+        As in `Embedding`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together.
+    """
+
+    logits: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    original_size: tuple[int, int]
+    input_size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        logits = np.array(self.logits, np.float32)
+        scores = np.array(self.scores, np.float32)
+        if (
+            logits.ndim != 3
+            or logits.shape[1] != logits.shape[2]
+            or scores.shape != logits.shape[:1]
+        ):
+            raise ValueError(
+                f'expected logits (N, S, S) and scores (N,); got {logits.shape} and {scores.shape}'
+            )
+        if len(scores) == 0:
+            raise ValueError('expected at least one candidate; got none')
+        if not np.isfinite(logits).all():
+            # interpolation would spread NaN over all of its neighbours
+            logits = np.nan_to_num(logits, nan=-1e3, posinf=1e3, neginf=-1e3)
+        logits.flags.writeable = scores.flags.writeable = False
+        object.__setattr__(self, 'logits', logits)
+        object.__setattr__(self, 'scores', scores)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @property
+    def best(self) -> int:
+        """Index of the candidate with the highest score."""
+        return best_index(self.scores)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """All indices from the best to the worst."""
+        scores = np.where(np.isnan(self.scores), -np.inf, self.scores)
+        return tuple(int(i) for i in np.argsort(-scores, kind='stable'))
+
+    def score(self, index: int | None = None) -> float:
+        """Return the score of a candidate, by default of the best."""
+        return float(self.scores[self._pick(index)])
+
+    def mask(self, index: int | None = None) -> NDArray[np.bool_]:
+        """Make the full-size mask of a candidate: bool, shape `original_size`.
+
+        Bilinear to the model's square, padding cut away, bilinear to the original size, above 0:
+        the order in which SAM does it. Takes milliseconds; belongs on the worker.
+
+        Parameters
+        ----------
+        index : int, optional
+            Which candidate; by default the best.
+        """
+        rows, columns, patch = self.patch(index)
+        mask = np.zeros(self.original_size, bool)
+        mask[rows, columns] = patch
+        return mask
+
+    def patch(self, index: int | None = None) -> tuple[slice, slice, NDArray[np.bool_]]:
+        """Make the part of the full-size mask that holds all of its pixels.
+
+        Returns
+        -------
+        rows, columns : slice
+            Where in the plane; not necessarily tight. Empty slices where nothing is object.
+        mask : ndarray of bool
+            The mask there.
+        """
+        logits = self.logits[self._pick(index)]
+        upscaler = Upscaler(logits.shape[0], self.input_size, self.original_size)
+        return upscaler.above(logits, _THRESHOLD)
+
+    def preview(self, index: int | None = None) -> NDArray[np.bool_]:
+        """Return the mask at the decoder's own resolution, without the padding.
+
+        Costs a comparison, so it can follow the mouse. Pixel (i, j) of it lies at
+        ``preview_translate + preview_scale * (i, j)`` in the plane.
+
+        Parameters
+        ----------
+        index : int, optional
+            Which candidate; by default the best.
+
+        Returns
+        -------
+        ndarray of bool, shape (h, w) with h, w <= S
+        """
+        height, width = (-(-size // 4) for size in self.input_size)
+        return self.logits[self._pick(index), :height, :width] > _THRESHOLD
+
+    @property
+    def preview_scale(self) -> tuple[float, float]:
+        """Plane pixels per preview pixel, along rows and columns."""
+        row, column = (
+            4 * original / resized
+            for original, resized in zip(self.original_size, self.input_size, strict=True)
+        )
+        return row, column
+
+    @property
+    def preview_translate(self) -> tuple[float, float]:
+        """Plane coordinates of the centre of preview pixel (0, 0)."""
+        row, column = self.preview_scale
+        return row / 2 - 0.5, column / 2 - 0.5
+
+    def _pick(self, index: int | None) -> int:
+        if index is None:
+            return self.best
+        if not 0 <= index < len(self):
+            raise IndexError(f'there are {len(self)} candidates, from 0; got index {index}')
+        return index

@@ -1,0 +1,243 @@
+"""Segmenters: the model behind two stateless calls, encode a picture and decode prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+
+from .candidates import Candidates
+from .embedding import Embedding
+from .fingerprint import fingerprint
+from .prompts import Prompts
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from mobile_sam.checkpoints import LoadedModel
+
+T = TypeVar('T')
+Notice = Callable[[str], None]
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """What the engine needs of a model. Implementations keep no current picture."""
+
+    @property
+    def digest(self) -> str:
+        """Identifies the weights; part of every embedding's key."""
+
+    def encode(self, image: NDArray[np.uint8], *, key: str | None = None) -> Embedding:
+        """Encode a mapped picture, uint8 (H, W, 3).
+
+        `key` is its fingerprint where the caller knows it; otherwise it is computed.
+        """
+
+    def decode(self, embedding: Embedding, prompts: Prompts) -> Candidates:
+        """Offer masks for prompts in (row, column) pixels of the encoded picture."""
+
+
+def choose_device(wanted: str = 'auto') -> str:
+    """Return the torch device to use: `wanted`, or for ``'auto'`` the fastest at hand."""
+    if wanted != 'auto':
+        return wanted
+    import torch
+
+    if torch.cuda.is_available():
+        return 'cuda'
+    if torch.backends.mps.is_available():
+        return 'mps'
+    return 'cpu'
+
+
+class SamSegmenter:
+    """Segments with a model of the SAM family.
+
+    Belongs to one thread at a time (the `Worker`'s). All tensors handed to the model are float32,
+    which every device can do.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+        The model and the digest of its file, from `mobile_sam.checkpoints.load_model`.
+    device : str
+        ``'auto'``, ``'cpu'``, ``'cuda'``, ``'cuda:1'``, ``'mps'``.
+    on_notice : callable, optional
+        Told in a sentence when the device ran out of memory and the CPU takes over. Called on
+        the thread that encodes or decodes.
+    """
+
+    def __init__(
+        self, loaded: LoadedModel, device: str = 'auto', on_notice: Notice | None = None
+    ) -> None:
+        self._loaded = loaded
+        self._on_notice = on_notice
+        self._device = choose_device(device)
+        loaded.model.eval()
+        self._on_device(lambda: loaded.model.to(self._device))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the checkpoint's file."""
+        return self._loaded.digest
+
+    @property
+    def device(self) -> str:
+        """The device in use; becomes ``'cpu'`` when another one ran out of memory."""
+        return self._device
+
+    def encode(self, image: NDArray[np.uint8], *, key: str | None = None) -> Embedding:
+        """Encode a picture.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (H, W, 3)
+            RGB as made by `to_rgb8`.
+        key : str, optional
+            Its fingerprint, if known.
+
+        Returns
+        -------
+        Embedding
+            Features (256, 64, 64) as float16, on the host.
+
+        Raises
+        ------
+        ValueError
+            If this is not such a picture.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise ValueError(
+                'expected a picture of dtype uint8 and shape (H, W, 3), as made by to_rgb8; '
+                f'got {image.dtype} {image.shape}'
+            )
+        from mobile_sam.utils.transforms import ResizeLongestSide
+
+        resized = ResizeLongestSide(self._side).apply_image(image)
+        # torch warns about read-only arrays, and flipped ones have strides it does not know
+        pixels = np.array(resized.transpose(2, 0, 1)[None], order='C')
+        return Embedding(
+            features=self._on_device(lambda: self._encode(pixels)),
+            original_size=(image.shape[0], image.shape[1]),
+            input_size=(resized.shape[0], resized.shape[1]),
+            key=fingerprint(image, self.digest) if key is None else key,
+        )
+
+    def decode(self, embedding: Embedding, prompts: Prompts) -> Candidates:
+        """Offer masks for prompts.
+
+        Three masks (part, object, group) for a single positive point without a box, which alone does
+        not say which of them is meant; else one.
+
+        Parameters
+        ----------
+        embedding : Embedding
+            Of the picture, made with this model.
+        prompts : Prompts
+            In (row, column) pixels of the picture; what lies beside it is left out.
+
+        Raises
+        ------
+        ValueError
+            If there are no prompts.
+        PromptOutsidePlaneError
+            If none of them lies on the picture.
+        """
+        if not prompts:
+            raise ValueError('decoding needs at least one point or a box; got no prompts')
+        prompts = prompts.clipped(embedding.original_size)
+        logits, scores = self._on_device(lambda: self._decode(embedding, prompts))
+        return Candidates(logits, scores, embedding.original_size, embedding.input_size)
+
+    @property
+    def _side(self) -> int:
+        return int(self._loaded.model.image_encoder.img_size)
+
+    def _encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        import torch
+
+        model = self._loaded.model
+        with torch.inference_mode():
+            batch = torch.as_tensor(pixels, device=self._device).to(torch.float32)
+            features: torch.Tensor = model.image_encoder(model.preprocess(batch))
+            return features[0].float().cpu().numpy()
+
+    def _decode(
+        self, embedding: Embedding, prompts: Prompts
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        import torch
+
+        model = self._loaded.model
+        points, boxes = _model_coordinates(embedding, prompts)
+        with torch.inference_mode():
+
+            def tensor(values: NDArray[Any]) -> torch.Tensor:
+                return torch.from_numpy(values).to(self._device)
+
+            sparse, dense = model.prompt_encoder(
+                points=None if points is None else (tensor(points[0]), tensor(points[1])),
+                boxes=None if boxes is None else tensor(boxes),
+                masks=None,
+            )
+            logits, scores = model.mask_decoder(
+                image_embeddings=tensor(embedding.features[None].astype(np.float32)),
+                image_pe=model.prompt_encoder.get_dense_pe(),
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=prompts.ambiguous,
+            )
+            return logits[0].float().cpu().numpy(), scores[0].float().cpu().numpy()
+
+    def _on_device(self, call: Callable[[], T]) -> T:
+        """Run `call`; when the device is out of memory, move to the CPU for good and run it again."""
+        try:
+            return call()
+        except RuntimeError as error:
+            if self._device == 'cpu' or not _out_of_memory(error):
+                raise
+            failed, self._device = self._device, 'cpu'
+        # Outside of the handler, whose traceback would keep the tensors of the failed call alive.
+        self._loaded.model.to('cpu')
+        _empty_cache(failed)
+        if self._on_notice is not None:
+            self._on_notice(
+                f'The device {failed} ran out of memory: going on with the CPU, which is slower. '
+                'Close other programs that use the device and choose it again.'
+            )
+        return call()
+
+
+def _model_coordinates(
+    embedding: Embedding, prompts: Prompts
+) -> tuple[tuple[NDArray[np.float32], NDArray[np.int64]] | None, NDArray[np.float32] | None]:
+    """Turn (row, column) of the picture into float32 (x, y) of the resized one, as a batch of one."""
+    (height, width), (input_height, input_width) = embedding.original_size, embedding.input_size
+    scale = np.array([input_width / width, input_height / height])
+    points = boxes = None
+    if prompts.points:
+        xy = np.array(prompts.points)[:, ::-1] * scale
+        points = (
+            np.ascontiguousarray(xy[None], np.float32),
+            np.array(prompts.positive, np.int64)[None],
+        )
+    if prompts.box is not None:
+        corners = np.array(prompts.box).reshape(2, 2)[:, ::-1] * scale
+        boxes = np.ascontiguousarray(corners.reshape(1, 4), np.float32)
+    return points, boxes
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    # MPS and older CUDA versions raise a plain RuntimeError; the words are all there is to go by.
+    return 'out of memory' in str(error).lower()
+
+
+def _empty_cache(device: str) -> None:
+    import torch
+
+    if device.startswith('cuda'):
+        torch.cuda.empty_cache()
+    elif device.startswith('mps'):
+        torch.mps.empty_cache()
