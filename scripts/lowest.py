@@ -19,7 +19,7 @@ def main() -> None:
     wanted = [*project['dependencies'], *project['optional-dependencies']['coco']]
     pins = []
     for requirement in wanted:
-        match = re.fullmatch(r'([\w.-]+)(?:\[[\w,]+\])?>=([\w.]+)', requirement)
+        match = re.fullmatch(r'([\w.-]+)(?:\[[\w,]+\])?>=([\w.]+)(?:,<[\w.]+)?', requirement)
         if match is None:
             sys.exit(f'expected "name>=version" in pyproject.toml, found {requirement!r}')
         pins.append(f'{match[1]}=={match[2]}')

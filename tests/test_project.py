@@ -168,10 +168,13 @@ def test_no_module_is_long() -> None:
 
 
 def test_version_is_said_once() -> None:
-    import napari_mobilesam
-
-    assert metadata.version('napari-mobilesam') == PROJECT['version']
-    assert napari_mobilesam.__version__ == PROJECT['version']
+    assert metadata.version('napari-mobilesam') == PROJECT['version'], 'install it again'
+    others = [
+        path.relative_to(ROOT)
+        for path in SOURCES
+        if f"'{PROJECT['version']}'" in path.read_text(encoding='utf-8')
+    ]
+    assert others == []
     citation = (ROOT / 'CITATION.cff').read_text(encoding='utf-8')
     assert f'version: {PROJECT["version"]}\n' in citation
 
