@@ -8,7 +8,7 @@ numpy in, numpy out; it knows the model package and neither napari nor Qt. Coord
 from __future__ import annotations
 
 from .annotator import Annotator, Prediction, Stage
-from .cancel import CancelToken, Cancelled
+from .cancel import Cancelled, CancelToken
 from .candidates import Candidates, best_index
 from .commit import Edit, LabelOverflowError, OverlapRule, next_label, paint_masks, plan_commit
 from .embedding import Embedding

@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import Event
 
 
-class Cancelled(Exception):  # noqa: N818 - not an error: the work was no longer wanted
+class Cancelled(Exception):
     """The work was given up because its result is no longer wanted."""
 
 

@@ -50,7 +50,7 @@ class Embedding:
             half = features.astype(np.float16)
         if not np.isfinite(half).all():
             raise ValueError(
-                'the encoder gave features that are not finite in float16; expected finite numbers. '
+                'expected finite features, the encoder gave some that are not finite in float16. '
                 'The checkpoint may be damaged: try another model, or the CPU as the device'
             )
         # A view of immutable bytes: unlike a cleared `writeable` flag nobody can set it back.

@@ -111,7 +111,8 @@ def boxes_on_plane(
     Parameters
     ----------
     rectangles : sequence of array-like, each of shape (V, D)
-        Corners; axes as in `points_on_plane`. A rotated or distorted one becomes the upright box round it.
+        Corners; axes as in `points_on_plane`. A rotated or distorted one becomes the upright box
+        round it.
     key : PlaneKey
         The plane.
 
@@ -175,7 +176,7 @@ def _missing_axes(coordinates: NDArray[np.float64], key: PlaneKey, ndim: int) ->
     """Return how many leading axes of the image the coordinates lack."""
     if coordinates.ndim != ndim:
         raise ValueError(f'expected coordinates of shape (N, D); got {coordinates.shape}')
-    missing = key.ndim - coordinates.shape[1]
+    missing = key.ndim - int(coordinates.shape[1])
     if missing < 0 or min(key.displayed) < missing:
         raise ValueError(
             f'coordinates with {coordinates.shape[1]} axes do not fit a plane of an image with '
@@ -185,7 +186,7 @@ def _missing_axes(coordinates: NDArray[np.float64], key: PlaneKey, ndim: int) ->
 
 
 def _on_plane(coordinates: NDArray[np.float64], key: PlaneKey, missing: int) -> NDArray[np.bool_]:
-    belongs = np.isfinite(coordinates).all(axis=1)
+    belongs: NDArray[np.bool_] = np.asarray(np.isfinite(coordinates).all(axis=1))
     for axis, position in zip(key.indexed, key.index, strict=True):
         if axis >= missing:
             # compared as floats: a cast of NaN or huge values to integers is undefined

@@ -14,7 +14,7 @@ Mode = Literal['percentile', 'displayed', 'full']
 
 # Percentiles of larger planes come from a regular sample: sorting 16k x 16k takes many seconds.
 _SAMPLE_PIXELS = 2**22
-# The mapping runs in float64 on blocks of this many values, so a large plane is never held as float64.
+# Mapped in float64, in blocks of this many values: a large plane is never held as float64.
 _BLOCK_VALUES = 2**20
 
 

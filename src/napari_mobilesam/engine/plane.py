@@ -81,9 +81,9 @@ class PlaneKey:
 class PlaneSource:
     """A plane that has not been read yet: the whole image and which part of it is meant.
 
-    Making one costs nothing and reads nothing; `read` and `image` fetch the plane's pixels only, and
-    are meant for the worker thread. A source stands for the pixels as they are at one
-    time: an `Annotator` fingerprints it once, so make a new one after the image was edited.
+    Making one costs nothing and reads nothing; `read` and `image` fetch the plane's pixels only,
+    and are meant for the worker thread. A source stands for the pixels as they are at one time: an
+    `Annotator` fingerprints it once, so make a new one after the image was edited.
 
     Parameters
     ----------

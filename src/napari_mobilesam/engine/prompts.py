@@ -44,7 +44,7 @@ class Prompts:
         positive = tuple(bool(polarity) for polarity in self.positive)
         if len(points) != len(positive):
             raise ValueError(
-                f'each point needs its polarity; got {len(points)} points, {len(positive)} polarities'
+                f'each point needs a polarity; got {len(points)} points, {len(positive)} polarities'
             )
         box = None
         if self.box is not None:
@@ -104,7 +104,7 @@ class Prompts:
         clipped = Prompts(tuple(p for p, _ in kept), tuple(sign for _, sign in kept), box)
         if self and not clipped:
             raise PromptOutsidePlaneError(
-                f'no prompt lies on the image: it has {height} rows and {width} columns, the prompts '
-                f'are {list(self.points)} and the box {self.box}; place them on the image'
+                f'no prompt lies on the image, which has {height} rows and {width} columns: points '
+                f'{list(self.points)}, box {self.box} as (row, column); place one on the image'
             )
         return clipped

@@ -35,14 +35,16 @@ def _interpolate_rows(values: NDArray[np.float32], target: int) -> NDArray[np.fl
     if target == len(values):
         return values
     below, above, weight = bilinear_taps(len(values), target)
-    return values[below] * (np.float32(1) - weight)[:, None] + values[above] * weight[:, None]
+    result: NDArray[np.float32] = values[below] * (np.float32(1) - weight)[:, None]
+    result += values[above] * weight[:, None]
+    return result
 
 
 class Upscaler:
     """Turns logits of a padded square into a mask of the original picture.
 
-    Both steps are linear and separable, so each axis is one matrix; rows and columns that cannot reach
-    a positive logit are left out, which makes the mask of a cell cost a small part of a full one.
+    Both steps are linear and separable, so each axis is one matrix; rows and columns that cannot
+    reach a positive logit are left out: the mask of a cell costs a small part of a full one.
 
     Parameters
     ----------
@@ -71,13 +73,13 @@ class Upscaler:
     ) -> tuple[slice, slice, NDArray[np.bool_]]:
         """Return where the enlarged logits exceed a threshold: rows, columns and the mask there."""
         # An interpolated value is a mean of its sources: without one above, it cannot be above.
-        positive = logits > threshold
-        rows = _reached(self._rows, positive.any(axis=1))
-        columns = _reached(self._columns, positive.any(axis=0))
+        positive = np.asarray(logits > threshold)
+        rows = _reached(self._rows, np.flatnonzero(positive.any(axis=1)))
+        columns = _reached(self._columns, np.flatnonzero(positive.any(axis=0)))
         enlarged = self._rows[rows] @ logits @ self._columns[columns].T
         return rows, columns, enlarged > threshold
 
 
-def _reached(matrix: NDArray[np.float32], positive: NDArray[np.bool_]) -> slice:
+def _reached(matrix: NDArray[np.float32], positive: NDArray[np.intp]) -> slice:
     hits = np.flatnonzero((matrix[:, positive] > 0).any(axis=1))
     return slice(int(hits[0]), int(hits[-1]) + 1) if hits.size else slice(0, 0)

@@ -129,8 +129,8 @@ class SamSegmenter:
     def decode(self, embedding: Embedding, prompts: Prompts) -> Candidates:
         """Offer masks for prompts.
 
-        Three masks (part, object, group) for a single positive point without a box, which alone does
-        not say which of them is meant; else one.
+        Three masks (part, object, group) for a single positive point without a box, which alone
+        does not say which of them is meant; else one.
 
         Parameters
         ----------
@@ -156,14 +156,15 @@ class SamSegmenter:
     def _side(self) -> int:
         return int(self._loaded.model.image_encoder.img_size)
 
-    def _encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float16]:
         import torch
 
         model = self._loaded.model
         with torch.inference_mode():
             batch = torch.as_tensor(pixels, device=self._device).to(torch.float32)
             features: torch.Tensor = model.image_encoder(model.preprocess(batch))
-            return features[0].float().cpu().numpy()
+            half: NDArray[np.float16] = features[0].to(torch.float16).cpu().numpy()
+            return half
 
     def _decode(
         self, embedding: Embedding, prompts: Prompts
@@ -192,7 +193,7 @@ class SamSegmenter:
             return logits[0].float().cpu().numpy(), scores[0].float().cpu().numpy()
 
     def _on_device(self, call: Callable[[], T]) -> T:
-        """Run `call`; when the device is out of memory, move to the CPU for good and run it again."""
+        """Run `call`; where the device is out of memory, move to the CPU for good and repeat it."""
         try:
             return call()
         except RuntimeError as error:
@@ -213,7 +214,7 @@ class SamSegmenter:
 def _model_coordinates(
     embedding: Embedding, prompts: Prompts
 ) -> tuple[tuple[NDArray[np.float32], NDArray[np.int64]] | None, NDArray[np.float32] | None]:
-    """Turn (row, column) of the picture into float32 (x, y) of the resized one, as a batch of one."""
+    """Turn (row, column) of the picture into (x, y) of the resized one, as a batch of one."""
     (height, width), (input_height, input_width) = embedding.original_size, embedding.input_size
     scale = np.array([input_width / width, input_height / height])
     points = boxes = None

@@ -18,7 +18,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from .cancel import CancelToken, Cancelled
+from .cancel import Cancelled, CancelToken
 
 T = TypeVar('T')
 
@@ -49,7 +49,11 @@ class Ticket:
         self.generation = generation
 
     def cancel(self) -> None:
-        """Give the work up; no callback of it starts after this."""
+        """Give the work up.
+
+        Its result is dropped. Only a callback that was just about to begin may still run, which is
+        why the receiving side asks for `current`.
+        """
         self._token.cancel()
         self._worker._forget(self)
 
@@ -62,10 +66,11 @@ class Ticket:
     def current(self) -> bool:
         """Whether it is still the latest wish of its lane.
 
-        A callback that hands its result on to another thread should have this asked again over there,
-        before anything is written: in between the user may have gone on.
+        Stays true after the work is done, until later work is submitted to the lane or the lane is
+        cancelled. Where a callback hands its result on to another thread, that thread has to ask
+        this before it writes anything: in between the user may have gone on.
         """
-        return not self._token.cancelled
+        return not self._token.cancelled and self._worker._generation[self.lane] == self.generation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,8 +85,8 @@ class Worker:
     """One daemon thread that does the work of several lanes, one at a time.
 
     In each lane the latest submission wins: one that waits is replaced, one that runs is cancelled
-    and its result dropped. Work submitted while busy is never lost: it runs when the thread is free.
-    Among lanes that wait the first in `lanes` goes first.
+    and its result dropped. Work submitted while busy is never lost: it runs when the thread is
+    free. Among lanes that wait the first in `lanes` goes first.
 
     Parameters
     ----------
@@ -142,7 +147,6 @@ class Worker:
                     'the worker is closed and takes no more work; make a new one'
                 )
             self._cancel(lane)
-            self._generation[lane] += 1
             ticket = Ticket(self, lane, self._generation[lane])
             self._waiting[lane] = _Task(ticket, function, on_result, on_error)
             self._changed.notify_all()
@@ -160,8 +164,8 @@ class Worker:
     def close(self, timeout: float | None = None) -> bool:
         """Cancel everything and wait for the thread to end.
 
-        Running work ends at its next look at its token. Safe to call repeatedly, and from a callback
-        (where it does not wait, the thread being its own).
+        Running work ends at its next look at its token. Safe to call repeatedly, and from a
+        callback (where it does not wait, the thread being its own).
 
         Parameters
         ----------
@@ -220,6 +224,9 @@ class Worker:
             raise ValueError(f'no lane {lane!r}; there are {self._lanes}')
 
     def _cancel(self, lane: str) -> None:
+        # A new generation makes even finished tickets of the lane stale: their results may still be
+        # on their way to another thread.
+        self._generation[lane] += 1
         waiting = self._waiting.pop(lane, None)
         if waiting is not None:
             waiting.ticket._token.cancel()
