@@ -1,0 +1,1 @@
+"""Helpers round the model: resizing, automatic masks, ONNX export."""
