@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 # Before anything imports torch or napari: both read these once. Two threads are plenty for
 # test-sized models, and do not fight over a small machine.
 os.environ.setdefault('OMP_NUM_THREADS', '2')
 os.environ.setdefault('NAPARI_ENSURE_PLUGIN_MAIN_THREAD', '1')
+
+# No deadline: a busy machine is no bug. The same examples each time: a failure can be repeated.
+settings.register_profile('repeatable', deadline=None, derandomize=True, database=None)
+settings.load_profile('repeatable')
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

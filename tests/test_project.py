@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import os
+import re
 import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text(encoding='utf-8'))['project']
+PYPROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text(encoding='utf-8'))
+PROJECT = PYPROJECT['project']
 SOURCES = sorted([*(ROOT / 'src').rglob('*.py'), *(ROOT / 'mobile_sam').rglob('*.py')])
 OURS = ['mobile_sam', 'napari_mobilesam', 'napari_mobilesam.engine', 'napari_mobilesam.widgets']
 
@@ -186,27 +190,46 @@ def test_base_dependencies_carry_no_qt_binding() -> None:
     assert PROJECT['optional-dependencies']['all'] == ['napari[all]>=0.9']
 
 
-def test_every_dependency_is_used() -> None:
-    """And every third-party module that is imported is a dependency."""
+def third_party(paths: Iterable[Path]) -> set[str]:
+    """Collect the top-level names of the modules of others that these files import."""
     imported = set()
-    for path in SOURCES:
+    for path in paths:
         for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
             if isinstance(node, ast.Import):
                 imported |= {alias.name.partition('.')[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 imported.add(node.module.partition('.')[0])
-    imported -= {*sys.stdlib_module_names, 'mobile_sam', 'napari_mobilesam'}
-    modules = {'scikit-image': 'skimage'}
+    local = {path.stem for path in (ROOT / 'tests' / 'support').glob('*')}
+    return imported - {*sys.stdlib_module_names, 'mobile_sam', 'napari_mobilesam', 'tests', *local}
 
-    def names(requirements: list[str]) -> set[str]:
-        plain = {r.partition('>')[0].partition('[')[0] for r in requirements}
-        return {modules.get(name, name) for name in plain}
 
-    base = names(PROJECT['dependencies'])
-    extras = names([r for extra in PROJECT['optional-dependencies'].values() for r in extra])
+def modules(requirements: Iterable[str]) -> set[str]:
+    """Turn requirements into the names that are imported."""
+    names = {'scikit-image': 'skimage', 'pillow': 'PIL', 'import-linter': 'importlinter'}
+    plain = {re.split(r'[>=<\[ ]', requirement)[0] for requirement in requirements}
+    return {names.get(name, name).replace('-', '_') for name in plain}
+
+
+def test_every_import_is_a_dependency_and_the_other_way_round() -> None:
+    base = modules(PROJECT['dependencies'])
+    extras = modules(itertools.chain(*PROJECT['optional-dependencies'].values()))
+    imported = third_party(SOURCES)
     assert imported - base - extras == set()
-    # npe2 reads the manifest; onnxscript is what torch's ONNX exporter needs.
+    # npe2 reads the manifest: nothing of ours need import it.
     assert base - imported - {'npe2'} == set()
+
+
+def test_every_import_of_the_tests_is_installed_for_them() -> None:
+    installed = modules(
+        [
+            *PROJECT['dependencies'],
+            *itertools.chain(*PROJECT['optional-dependencies'].values()),
+            *PYPROJECT['dependency-groups']['test'],
+        ]
+    )
+    # What napari requires, and what its extras bring with certainty.
+    through_napari = {'dask', 'numpy', 'pandas', 'psygnal', 'PyQt6'}
+    assert third_party((ROOT / 'tests').rglob('*.py')) - installed - through_napari == set()
 
 
 @pytest.fixture(scope='module')
