@@ -113,7 +113,8 @@ def _assemble(
         ),
     )
     if checkpoint is not None:
-        from .checkpoints import load_state_dict
+        from .checkpoints import infer_architecture, load_state_dict
 
-        sam.load_state_dict(load_state_dict(checkpoint), strict=True)
+        architecture = infer_architecture(sam.state_dict())
+        sam.load_state_dict(load_state_dict(checkpoint, architecture=architecture), strict=True)
     return sam.eval()
