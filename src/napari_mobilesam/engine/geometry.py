@@ -6,6 +6,7 @@ counted, pixel centres at integers); scale, rotation and other transforms are de
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def round_index(coordinates: ArrayLike) -> NDArray[np.int64]:
-    """Round coordinates to the pixel that they lie in; halves go up, also below zero.
+    """Round finite coordinates to the pixel that they lie in; halves go up, also below zero.
 
     Unlike `numpy.round`, whose halves go to even numbers: pixels would differ in width.
     """
@@ -57,9 +58,9 @@ def plane_index(
     for axis, size in enumerate(shape):
         if axis in displayed:
             continue
-        if not np.isfinite(position[axis]):
+        if not math.isfinite(position[axis]):
             raise PlaneIndexError(f'the position on axis {axis} is {position[axis]}, not a number')
-        rounded = int(round_index(position[axis]))
+        rounded = math.floor(position[axis] + 0.5)  # Python's integers take any size
         if not 0 <= rounded < size:
             raise PlaneIndexError(
                 f'the position {position[axis]:g} on axis {axis} is beside the image, which has '

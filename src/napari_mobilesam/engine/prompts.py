@@ -49,9 +49,11 @@ class Prompts:
         box = None
         if self.box is not None:
             row0, column0, row1, column1 = (float(value) for value in self.box)
-            box = (min(row0, row1), min(column0, column1), max(row0, row1), max(column0, column1))
+            box = (row0, column0, row1, column1)
         if not all(isfinite(value) for point in (*points, box or ()) for value in point):
             raise ValueError(f'coordinates of prompts are finite; got points {points}, box {box}')
+        if box is not None:
+            box = (min(row0, row1), min(column0, column1), max(row0, row1), max(column0, column1))
         object.__setattr__(self, 'points', points)
         object.__setattr__(self, 'positive', positive)
         object.__setattr__(self, 'box', box)

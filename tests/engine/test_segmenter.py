@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from mobile_sam import SamPredictor, setup_model
+from mobile_sam.checkpoints import LoadedModel
+from napari_mobilesam.engine import (
+    Embedding,
+    PromptOutsidePlaneError,
+    Prompts,
+    SamSegmenter,
+    Segmenter,
+    choose_device,
+    fingerprint,
+)
+
+SHAPE = (90, 130)
+POINT = Prompts(((40.3, 71.8),), (True,))
+CASES = {
+    'point': POINT,
+    'negative point': Prompts(((10, 20),), (False,)),
+    'points': Prompts(((40.3, 71.8), (0, 129), (60, 5.5)), (True, False, True)),
+    'box': Prompts(box=(12.5, 30, 70, 101.25)),
+    'both': Prompts(((40.3, 71.8), (20, 40)), (True, False), (12.5, 30, 70, 101.25)),
+    'point in box': POINT.with_box((12.5, 30, 70, 101.25)),
+}
+
+
+@pytest.fixture(scope='module')
+def loaded() -> LoadedModel:
+    torch.manual_seed(0)
+    return LoadedModel(setup_model(), 'd' * 64, 'vit_t', 'random')
+
+
+@pytest.fixture(scope='module')
+def picture() -> NDArray[np.uint8]:
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (*SHAPE, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope='module')
+def segmenter(loaded: LoadedModel) -> SamSegmenter:
+    return SamSegmenter(loaded, 'cpu')
+
+
+@pytest.fixture(scope='module')
+def embedding(segmenter: SamSegmenter, picture: NDArray[np.uint8]) -> Embedding:
+    return segmenter.encode(picture)
+
+
+@pytest.fixture(scope='module')
+def predictor(loaded: LoadedModel, picture: NDArray[np.uint8]) -> SamPredictor:
+    predictor = SamPredictor(loaded.model)
+    predictor.set_image(picture)
+    return predictor
+
+
+def test_is_a_segmenter(segmenter: SamSegmenter) -> None:
+    assert isinstance(segmenter, Segmenter)
+    assert segmenter.digest == 'd' * 64
+    assert segmenter.device == 'cpu'
+
+
+def test_encodes_like_the_predictor(
+    embedding: Embedding, predictor: SamPredictor, picture: NDArray[np.uint8]
+) -> None:
+    assert predictor.features is not None
+    np.testing.assert_array_equal(embedding.features, predictor.features[0].half().numpy())
+    assert embedding.original_size == predictor.original_size == SHAPE
+    assert embedding.input_size == predictor.input_size
+    assert embedding.key == fingerprint(picture, 'd' * 64)
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_decodes_like_the_predictor(
+    name: str, segmenter: SamSegmenter, embedding: Embedding, predictor: SamPredictor
+) -> None:
+    prompts = CASES[name]
+    predictor.features = torch.from_numpy(embedding.features[None].astype(np.float32))
+    points = np.array(prompts.points)[:, ::-1] if prompts.points else None
+    box = None if prompts.box is None else np.array(prompts.box)[[1, 0, 3, 2]]
+    masks, scores, logits = predictor.predict(
+        point_coords=points,
+        point_labels=np.array(prompts.positive, int) if prompts.points else None,
+        box=box,
+        multimask_output=name == 'point',
+    )
+    candidates = segmenter.decode(embedding, prompts)
+    assert len(candidates) == (3 if name == 'point' else 1)
+    np.testing.assert_allclose(candidates.logits, logits, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(candidates.scores, scores, rtol=0, atol=1e-6)
+    for i, mask in enumerate(masks):
+        # random weights leave many logits near 0, where rounding decides
+        assert (candidates.mask(i) != mask).mean() < 1e-3
+    assert 0 < np.mean(masks) < 1  # there was something to compare
+
+
+def test_T8_decoding_remembers_nothing(
+    segmenter: SamSegmenter, embedding: Embedding, picture: NDArray[np.uint8]
+) -> None:
+    other = segmenter.encode(np.ascontiguousarray(picture[:50, :40, ::-1]))
+    before = segmenter.decode(embedding, POINT)
+    inner = segmenter.decode(other, Prompts(((3, 4),), (True,)))
+    after = segmenter.decode(embedding, POINT)
+    np.testing.assert_array_equal(before.logits, after.logits)
+    assert before.mask().shape == after.mask().shape == SHAPE
+    assert inner.mask().shape == (50, 40)
+
+
+def test_T22_only_float32_and_whole_numbers_reach_the_model(
+    loaded: LoadedModel, segmenter: SamSegmenter, picture: NDArray[np.uint8]
+) -> None:
+    seen: set[torch.dtype] = set()
+
+    def tensors(value: Any) -> list[torch.Tensor]:
+        if isinstance(value, torch.Tensor):
+            return [value]
+        if isinstance(value, dict):
+            value = tuple(value.values())
+        if isinstance(value, tuple | list):
+            return [tensor for item in value for tensor in tensors(item)]
+        return []
+
+    def note(module: torch.nn.Module, args: Any, kwargs: Any) -> None:
+        seen.update(tensor.dtype for tensor in tensors((args, kwargs)))
+
+    hooks = [
+        module.register_forward_pre_hook(note, with_kwargs=True)
+        for module in loaded.model.modules()
+    ]
+    try:
+        embedding = segmenter.encode(picture)
+        for prompts in CASES.values():
+            segmenter.decode(embedding, prompts)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert torch.float32 in seen
+    assert seen <= {torch.float32, torch.int64, torch.int32}
+
+
+def test_no_gradients_and_no_global_state(segmenter: SamSegmenter, embedding: Embedding) -> None:
+    segmenter.decode(embedding, POINT)
+    assert torch.is_grad_enabled()
+    assert not torch.is_inference_mode_enabled()
+    assert not torch.is_autocast_enabled()
+
+
+def test_known_key_is_taken(segmenter: SamSegmenter) -> None:
+    assert segmenter.encode(np.zeros((4, 4, 3), np.uint8), key='known').key == 'known'
+
+
+@pytest.mark.parametrize(
+    'picture',
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 3)),
+        np.zeros((0, 4, 3), np.uint8),
+    ],
+)
+def test_not_a_picture(segmenter: SamSegmenter, picture: NDArray[Any]) -> None:
+    with pytest.raises(ValueError, match='as made by to_rgb8'):
+        segmenter.encode(picture)
+
+
+def test_prompts_have_to_be_there(segmenter: SamSegmenter, embedding: Embedding) -> None:
+    with pytest.raises(ValueError, match='at least one point or a box'):
+        segmenter.decode(embedding, Prompts())
+    with pytest.raises(PromptOutsidePlaneError, match='90 rows and 130 columns'):
+        segmenter.decode(embedding, Prompts(((95, 3),), (True,)))
+
+
+@pytest.mark.parametrize(
+    ('cuda', 'mps', 'expected'),
+    [(True, True, 'cuda'), (False, True, 'mps'), (False, False, 'cpu')],
+)
+def test_device(monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, expected: str) -> None:
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, 'is_available', lambda: mps)
+    assert choose_device() == expected
+    assert choose_device('cuda:1') == 'cuda:1'
+
+
+class Model:
+    """Stands for a model on a device (torch's 'meta') that fails until it is on the CPU."""
+
+    def __init__(self, encode: Callable[[str], None], move: Callable[[str], None]) -> None:
+        self.image_encoder = self._encoder
+        self._encoder.__func__.img_size = 64  # type: ignore[attr-defined]
+        self.moves: list[str] = []
+        self._fail_encode, self._fail_move = encode, move
+
+    def eval(self) -> Model:
+        return self
+
+    def to(self, device: str) -> Model:
+        self.moves.append(device)
+        self._fail_move(device)
+        return self
+
+    def preprocess(self, batch: torch.Tensor) -> torch.Tensor:
+        return batch
+
+    def _encoder(self, batch: torch.Tensor) -> torch.Tensor:
+        self._fail_encode(batch.device.type)
+        return torch.zeros(1, 256, 4, 4, device=batch.device)
+
+
+def fail_on_device(message: str) -> Callable[[str], None]:
+    def fail(device: str) -> None:
+        if device != 'cpu':
+            raise RuntimeError(message)
+
+    return fail
+
+
+def nothing(device: str) -> None:
+    pass
+
+
+@pytest.mark.parametrize('stage', ['encode', 'move'])
+def test_out_of_memory_falls_back_to_the_cpu_and_says_so(
+    stage: str, picture: NDArray[np.uint8]
+) -> None:
+    fail = fail_on_device('CUDA out of memory. Tried to allocate 2 GiB')
+    model = Model(fail if stage == 'encode' else nothing, fail if stage == 'move' else nothing)
+    notices: list[str] = []
+    loaded = LoadedModel(model, 'digest', 'vit_t', 'stub')  # type: ignore[arg-type]
+    segmenter = SamSegmenter(loaded, 'meta', notices.append)
+    assert segmenter.encode(picture).features.shape == (256, 4, 4)
+    assert segmenter.device == 'cpu'
+    segmenter.encode(picture)
+    (notice,) = notices
+    assert 'meta ran out of memory' in notice
+    assert 'CPU' in notice
+
+
+def test_other_errors_are_not_taken_for_it(picture: NDArray[np.uint8]) -> None:
+    model = Model(fail_on_device('shape mismatch'), nothing)
+    loaded = LoadedModel(model, 'digest', 'vit_t', 'stub')  # type: ignore[arg-type]
+    segmenter = SamSegmenter(loaded, 'meta')
+    with pytest.raises(RuntimeError, match='shape mismatch'):
+        segmenter.encode(picture)
+    assert segmenter.device == 'meta'
