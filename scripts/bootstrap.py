@@ -56,11 +56,11 @@ def say(text: str) -> None:
     print(f'[bootstrap] {text}', flush=True)
 
 
-def run(command: Sequence[str | Path], **variables: str) -> int:
-    """Run a command in the checkout, showing it, and give its exit status."""
+def run(command: Sequence[str | Path], *, folder: Path = ROOT, **variables: str) -> int:
+    """Run a command, showing it, and give its exit status."""
     say('$ ' + ' '.join(str(part) for part in command))
     return subprocess.run(
-        [str(part) for part in command], cwd=ROOT, env={**os.environ, **variables}, check=False
+        [str(part) for part in command], cwd=folder, env={**os.environ, **variables}, check=False
     ).returncode
 
 
@@ -146,7 +146,8 @@ def demo(arguments: Sequence[str]) -> int:
     say('installing napari-mobilesam; the first time this fetches PyTorch and takes minutes')
     insist([python, '-m', 'pip', 'install', '--quiet', '.[all]'])
     script = shutil.which('napari-mobilesam', path=str(python.parent))
-    return run([script or 'napari-mobilesam', 'demo', *arguments])
+    # In the caller's folder: that is what relative paths among the arguments mean.
+    return run([script or 'napari-mobilesam', 'demo', *arguments], folder=Path.cwd())
 
 
 def test(arguments: Sequence[str]) -> int:
