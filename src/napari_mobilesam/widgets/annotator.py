@@ -1,0 +1,258 @@
+"""The dock widget: a shell of small panels round the controller."""
+
+from __future__ import annotations
+
+import weakref
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Labels
+from napari.utils import progress
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_mobilesam.layers import area_text, unwrap
+
+from .bridge import WorkerBridge
+from .candidate_panel import CandidatePanel
+from .canvas_keys import CanvasKeys
+from .connections import Connections
+from .controller import AnnotatorController
+from .image_panel import ImagePanel
+from .labels_panel import LabelsPanel
+from .model import ModelKeeper, SegmenterFactory
+from .model_panel import ModelPanel
+from .options import Options, read_options
+from .prompt_panel import PromptPanel
+from .shortcuts import SHORTCUTS
+from .status_line import StatusLine
+
+if TYPE_CHECKING:
+    import napari
+
+    from .predicting import Shown
+
+
+class AnnotatorWidget(QWidget):
+    """Click a cell, see its mask; Enter puts it into the labels.
+
+    Parameters
+    ----------
+    viewer
+        The viewer that the widget belongs to.
+    parent
+        Qt parent.
+    segmenter_factory
+        Makes the model, on the worker; by default the checkpoint of the settings is loaded.
+    options
+        By default what the user set in napari's preferences.
+
+    Attributes
+    ----------
+    controller
+        Everything that the widget does, for scripts and tests.
+    model
+        The model and its state.
+    """
+
+    # Quoted as napari wants it: by this very string it knows where to put the viewer.
+    def __init__(
+        self,
+        viewer: 'napari.viewer.Viewer',  # noqa: UP037
+        parent: QWidget | None = None,
+        segmenter_factory: SegmenterFactory | None = None,
+        options: Options | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName('mobilesam-annotator')
+        self._viewer = unwrap(viewer)
+        self._connections = Connections()
+        self._progress: Any = None
+        self._closed = False
+        options = read_options() if options is None else options
+
+        # Not Qt children: they have to outlive this widget's C++ side while they are torn down.
+        self._bridge = WorkerBridge()
+        self.model = ModelKeeper(self._bridge, options, segmenter_factory)
+        self.controller = AnnotatorController(viewer, self._bridge, self.model, options)
+
+        self.status = StatusLine()
+        self.image_panel = ImagePanel(self.controller.mapping, self.controller.as_displayed)
+        self.prompt_panel = PromptPanel()
+        self.candidate_panel = CandidatePanel()
+        self.labels_panel = LabelsPanel(self.controller.overlap)
+        self.model_panel = ModelPanel()
+        self._lay_out()
+        self._connect()
+        self._bind_keys()
+        self._show_theme()
+
+        self.controller.start()
+        self.model.load()
+        # A viewer that closes destroys the dock without a word to this widget.
+        self.destroyed.connect(partial(_tear_down, weakref.ref(self)))
+
+    # -- building
+
+    def _lay_out(self) -> None:
+        panels = QWidget()
+        column = QVBoxLayout(panels)
+        column.setContentsMargins(8, 8, 8, 8)
+        column.setSpacing(10)
+        self._sections = (
+            self.status,
+            self.prompt_panel,
+            self.candidate_panel,
+            self.labels_panel,
+            self.image_panel,
+            self.model_panel,
+        )
+        for number, section in enumerate(self._sections):
+            if number:
+                line = QFrame()
+                line.setFrameShape(QFrame.Shape.HLine)
+                line.setFrameShadow(QFrame.Shadow.Plain)
+                column.addWidget(line)
+            column.addWidget(section)
+        column.addStretch()
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(panels)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
+        self.setMinimumWidth(300)
+
+    def _connect(self) -> None:
+        controller, model = self.controller, self.model
+        controller.status_changed.connect(self.status.show_status)
+        controller.candidate_changed.connect(self._show_candidate)
+        controller.tool_changed.connect(self._show_tool)
+        controller.image_changed.connect(self._show_layers)
+        controller.labels_changed.connect(self._show_layers)
+        controller.timing_changed.connect(self.model_panel.show_times)
+        controller.encoding_changed.connect(self._show_encoding)
+        model.changed.connect(self._show_model)
+        model.download_progressed.connect(self.model_panel.show_progress)
+        model.download_ended.connect(self.model_panel.show_download_ended)
+
+        self.prompt_panel.polarity_chosen.connect(controller.set_polarity)
+        self.prompt_panel.boxes_chosen.connect(controller.use_boxes)
+        self.prompt_panel.clear_clicked.connect(controller.clear)
+        self.candidate_panel.commit_clicked.connect(controller.commit)
+        self.candidate_panel.next_clicked.connect(controller.next_candidate)
+        self.candidate_panel.previous_clicked.connect(controller.previous_candidate)
+        self.labels_panel.labels_chosen.connect(controller.set_labels)
+        self.labels_panel.overlap_chosen.connect(partial(setattr, controller, 'overlap'))
+        self.image_panel.image_chosen.connect(controller.set_image)
+        self.image_panel.mapping_chosen.connect(controller.set_mapping)
+        self.model_panel.download_clicked.connect(model.download_official)
+        self.model_panel.cancel_clicked.connect(model.cancel_download)
+        self.model_panel.retry_clicked.connect(model.load)
+
+        events = self._viewer.layers.events
+        for emitter in (events.inserted, events.removed, events.renamed, events.reordered):
+            self._connections.connect(emitter, self._show_layers)
+        self._connections.connect(self._viewer.events.theme, self._show_theme)
+
+    def _bind_keys(self) -> None:
+        for shortcut in SHORTCUTS:
+            if shortcut.in_dock:
+                keys = shortcut.keys[0].replace('Control', 'Ctrl').replace('-', '+')
+                keys = keys.replace('Enter', 'Return')
+                qt = QShortcut(QKeySequence(keys), self)
+                # Only while the keyboard is in the dock: napari keeps its own keys.
+                qt.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+                qt.activated.connect(partial(self._act, shortcut.action))
+        self._canvas_keys = CanvasKeys(self)
+
+    def _act(self, action: str) -> None:
+        getattr(self.controller, action)()
+
+    # -- life
+
+    def event(self, event: QEvent) -> bool:
+        """Follow the dock: napari closes it by taking the parent away, without a close event."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.tear_down()
+        elif event.type() == QEvent.Type.Show and not self._closed:
+            self._canvas_keys.watch(self.window())
+        return bool(super().event(event))
+
+    def tear_down(self) -> None:
+        """Take everything back: callbacks, keys, layers, thread. Committed labels stay."""
+        if self._closed:
+            return
+        self._closed = True
+        self._connections.close()
+        self._canvas_keys.close()
+        self._end_progress()
+        self.controller.close()
+        self.model.close()
+        self._bridge.close()
+
+    # -- showing
+
+    def _show_layers(self, _event: Any = None) -> None:
+        layers = self._viewer.layers
+        images = [layer for layer in layers if isinstance(layer, Image)]
+        labels = [
+            layer
+            for layer in layers
+            if isinstance(layer, Labels) and not self.controller.owns_preview(layer)
+        ]
+        self.image_panel.show_images(images, self.controller.image)
+        current = self.controller.labels
+        self.labels_panel.show_labels(labels, current, len(self.controller.objects))
+
+    def _show_candidate(self, shown: Shown | None) -> None:
+        image = self.controller.image
+        if shown is None or image is None:
+            self.candidate_panel.show_nothing()
+            return
+        self.candidate_panel.show_candidate(
+            shown.score,
+            area_text(image, shown.prediction.key, shown.n_pixels),
+            shown.rank,
+            len(shown.prediction.candidates),
+        )
+
+    def _show_tool(self) -> None:
+        self.prompt_panel.show_tool(self.controller.tool, self.controller.polarity)
+
+    def _show_model(self) -> None:
+        loaded = self.model.loaded
+        if loaded is not None:
+            self.model_panel.show_ready(
+                loaded.title, loaded.device, loaded.notice, loaded.official_offered
+            )
+        elif self.model.error:
+            self.model_panel.show_error(self.model.error)
+        else:
+            self.model_panel.show_loading()
+
+    def _show_encoding(self, running: bool) -> None:
+        """Show a bar in napari's activity dock while a plane is encoded."""
+        if running and self._progress is None and not self._closed:
+            self._progress = progress(total=0, desc='MobileSAM: looking at this plane')
+        elif not running:
+            self._end_progress()
+
+    def _end_progress(self) -> None:
+        if self._progress is not None:
+            self._progress.close()
+            self._progress = None
+
+    def _show_theme(self, _event: Any = None) -> None:
+        theme = str(self._viewer.theme)
+        for part in (self.status, self.prompt_panel, self.candidate_panel):
+            part.show_theme(theme)
+
+
+def _tear_down(widget: weakref.ref[AnnotatorWidget], _object: Any = None) -> None:
+    alive = widget()
+    if alive is not None:
+        alive.tear_down()

@@ -1,0 +1,62 @@
+"""From the worker thread to the GUI thread: callbacks become queued Qt signals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from qtpy.QtCore import QObject, Qt, Signal, Slot
+
+from napari_mobilesam.engine import CancelToken, Worker
+
+# Most urgent first: a click waits for nothing but what is running already.
+LANES = ('predict', 'load', 'scan', 'embed')
+
+
+class WorkerBridge(QObject):
+    """A worker whose answers arrive on the thread that this object lives in.
+
+    The worker calls back on its own thread, where neither napari nor Qt may be touched; the
+    signal is queued, so the callbacks given to `submit` and `report` run in the event loop.
+    """
+
+    _arrived = Signal(object, object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._worker = Worker(lanes=LANES)
+        self._open = True
+        self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+
+    def submit(
+        self,
+        lane: str,
+        function: Callable[[CancelToken], Any],
+        on_result: Callable[[Any], object],
+        on_error: Callable[[BaseException], object],
+    ) -> None:
+        """Run `function` on the worker; of one lane only the latest answer arrives."""
+        self._worker.submit(
+            lane,
+            function,
+            on_result=lambda result: self._arrived.emit(on_result, result),
+            on_error=lambda error: self._arrived.emit(on_error, error),
+        )
+
+    def cancel(self, lane: str) -> None:
+        """Let no answer of `lane` arrive that has not yet."""
+        self._worker.cancel(lane)
+
+    def report(self, callback: Callable[[Any], object], value: Any) -> None:
+        """Deliver `value` to `callback` in the GUI thread: for progress, from the worker."""
+        self._arrived.emit(callback, value)
+
+    def close(self) -> None:
+        """Stop the thread; answers on their way are dropped."""
+        self._open = False
+        self._worker.close()
+
+    @Slot(object, object)
+    def _deliver(self, callback: Callable[[Any], object], value: Any) -> None:
+        if self._open:
+            callback(value)

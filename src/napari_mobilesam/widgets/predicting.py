@@ -1,0 +1,117 @@
+"""What the worker does for one click, and what comes back: plain values, no napari, no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_mobilesam.engine import Annotator, CancelToken, PlaneSource, Prediction, Prompts
+from napari_mobilesam.engine.outline import outline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """A candidate, ready to be drawn and committed.
+
+    Attributes
+    ----------
+    source
+        The plane it belongs to.
+    prediction
+        The answer that it is part of.
+    choice
+        Which of the candidates.
+    rows, columns, patch
+        The part of the plane that holds the mask, and the mask there.
+    drawing
+        (H, W) of contour and tint.
+    decode_ms
+        What the decoder took.
+    """
+
+    source: PlaneSource
+    prediction: Prediction
+    choice: int
+    rows: slice
+    columns: slice
+    patch: NDArray[np.bool_]
+    drawing: NDArray[np.uint8]
+    decode_ms: float
+
+    @property
+    def score(self) -> float:
+        """The decoder's estimate of this mask's quality."""
+        return self.prediction.candidates.score(self.choice)
+
+    @property
+    def rank(self) -> int:
+        """Place of this candidate among all, from the best, counted from 0."""
+        return self.prediction.candidates.order.index(self.choice)
+
+    @property
+    def n_pixels(self) -> int:
+        """Size of the mask."""
+        return int(np.count_nonzero(self.patch))
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Return the mask of the whole plane, bool (H, W)."""
+        mask = np.zeros(self.drawing.shape, dtype=bool)
+        mask[self.rows, self.columns] = self.patch
+        return mask
+
+
+def show(source: PlaneSource, prediction: Prediction, choice: int, decode_ms: float) -> Shown:
+    """Make the mask and the drawing of one candidate."""
+    rows, columns, patch = prediction.candidates.patch(choice)
+    corner = (rows.start or 0, columns.start or 0)
+    drawing = outline(patch, source.shape, corner)
+    return Shown(source, prediction, choice, rows, columns, patch, drawing, decode_ms)
+
+
+def predict(
+    annotator: Annotator,
+    source: PlaneSource,
+    prompts: Prompts,
+    cancel: CancelToken,
+    on_stage: Callable[[str], None],
+) -> Shown:
+    """Predict, and make the best candidate ready to be shown."""
+    started = perf_counter()
+
+    def stage(name: str) -> None:
+        nonlocal started
+        started = perf_counter()
+        on_stage(name)
+
+    prediction = annotator.predict(source, prompts, cancel, stage)
+    decode_ms = 1000 * (perf_counter() - started)
+    shown = show(source, prediction, prediction.candidates.best, decode_ms)
+    cancel.check()
+    return shown
+
+
+def embed(
+    annotator: Annotator,
+    source: PlaneSource,
+    cancel: CancelToken,
+    on_stage: Callable[[str], None],
+) -> float | None:
+    """Embed a plane; return what the encoder took in ms, None where it was in memory."""
+    started: float | None = None
+
+    def stage(name: str) -> None:
+        nonlocal started
+        if name == 'encoding':
+            started = perf_counter()
+        on_stage(name)
+
+    annotator.embed(source, cancel, stage)
+    return None if started is None else 1000 * (perf_counter() - started)

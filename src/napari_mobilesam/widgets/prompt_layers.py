@@ -1,0 +1,347 @@
+"""The two layers that the user points in, made by us, removed by us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from napari.layers import Points, Shapes
+from napari.layers.base import ActionType
+from qtpy.QtCore import QTimer
+
+from napari_mobilesam.layers import (
+    NEGATIVE,
+    POLARITY,
+    POSITIVE,
+    boxes_on_plane,
+    copy_transform,
+    image_shape,
+    points_on_plane,
+    prompts_on_plane,
+    spatial_keywords,
+)
+
+from .connections import Connections
+from .shortcuts import SHORTCUTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari.layers import Image
+    from napari.viewer import Viewer
+    from numpy.typing import NDArray
+
+    from napari_mobilesam.engine import PlaneKey, Prompts
+
+# Told apart by people who do not see red and green apart, and on grey, pink and black pictures.
+POSITIVE_COLOUR, NEGATIVE_COLOUR = '#17b978', '#e8368f'
+BOX_COLOUR = '#f5b301'
+
+_DONE = (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PromptState:
+    """All prompts of both layers, in data coordinates of the layers, on every plane."""
+
+    points: NDArray[np.float64]
+    polarity: tuple[str, ...]
+    boxes: tuple[NDArray[np.float64], ...]
+
+    def same(self, other: PromptState) -> bool:
+        """Whether the two hold the same prompts."""
+        return (
+            np.array_equal(self.points, other.points)
+            and self.polarity == other.polarity
+            and len(self.boxes) == len(other.boxes)
+            and all(map(np.array_equal, self.boxes, other.boxes))
+        )
+
+
+def _polarity_column(values: tuple[str, ...] = ()) -> pd.Categorical:
+    # Categorical, so that colours do not depend on which polarity happens to be clicked first.
+    return pd.Categorical(list(values), categories=[POSITIVE, NEGATIVE])
+
+
+class PromptLayers:
+    """A points layer and a boxes layer over one image.
+
+    Either may be deleted by the user at any time; it is made anew when it is next needed.
+
+    Parameters
+    ----------
+    viewer
+        The viewer, without proxy.
+    image
+        The image to prompt on; the layers lie where it lies.
+    on_change
+        Called once or several times after prompts changed (never while a shape is being drawn).
+    on_key
+        Called with the name of an action of `SHORTCUTS`.
+    on_polarity
+        Called when the polarity of the next point changed.
+    """
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        image: Image,
+        on_change: Callable[[], object],
+        on_key: Callable[[str], object],
+        on_polarity: Callable[[], object],
+    ) -> None:
+        self._viewer = viewer
+        self._image = image
+        self._on_change = on_change
+        self._on_key = on_key
+        self._on_polarity = on_polarity
+        self._connections: dict[str, Connections] = {}
+        self._writing = False
+        self.points: Points | None = None
+        self.boxes: Shapes | None = None
+        self.ensure()
+
+    # -- life
+
+    def ensure(self) -> None:
+        """Make the layers that are not there."""
+        with self.selection_kept():
+            if self.boxes is None:
+                self.boxes = self._make_boxes()
+            if self.points is None:
+                self.points = self._make_points()
+
+    def forget(self, layer: Any) -> bool:
+        """Let go of a layer that the user removed; say whether it was one of ours."""
+        if layer is self.points and layer is not None:
+            self.points = None
+        elif layer is self.boxes and layer is not None:
+            self.boxes = None
+        else:
+            return False
+        self._connections.pop(layer.unique_id).close()
+        return True
+
+    def close(self) -> None:
+        """Remove both layers."""
+        for layer in (self.points, self.boxes):
+            if layer is not None:
+                self.forget(layer)
+                if layer in self._viewer.layers:
+                    self._viewer.layers.remove(layer)
+
+    def follow_image(self) -> None:
+        """Go where the image went."""
+        for layer in (self.points, self.boxes):
+            if layer is not None:
+                copy_transform(self._image, layer)
+
+    @contextmanager
+    def selection_kept(self) -> Iterator[None]:
+        """Add layers without changing which one is active."""
+        selection = self._viewer.layers.selection
+        active = selection.active
+        yield
+        if active is not None and active in self._viewer.layers:
+            selection.active = active
+
+    # -- tools
+
+    @property
+    def tool(self) -> str | None:
+        """`'points'` or `'boxes'`, by the active layer, else None."""
+        active = self._viewer.layers.selection.active
+        if active is None:
+            return None
+        return {id(self.points): 'points', id(self.boxes): 'boxes'}.get(id(active))
+
+    def use(self, tool: str) -> None:
+        """Make the layer of a tool the active one, ready to draw."""
+        self.ensure()
+        if self.points is None or self.boxes is None:
+            return
+        if tool == 'points':
+            self._viewer.layers.selection.active = self.points
+            self.points.mode = 'add'
+        else:
+            self._viewer.layers.selection.active = self.boxes
+            self.boxes.mode = 'add_rectangle'
+
+    def rest(self) -> None:
+        """Draw nothing for now: in 3D, or where there is no plane."""
+        for layer in (self.points, self.boxes):
+            if layer is not None:
+                layer.mode = 'pan_zoom'
+
+    @property
+    def polarity(self) -> str:
+        """The polarity of the next point."""
+        if self.points is None:
+            return POSITIVE
+        return str(self.points.feature_defaults[POLARITY].iloc[0])
+
+    @polarity.setter
+    def polarity(self, polarity: str) -> None:
+        self.ensure()
+        if self.points is not None and polarity != self.polarity:
+            self.points.feature_defaults = {POLARITY: [polarity]}
+
+    # -- prompts
+
+    def prompts(self, key: PlaneKey) -> Prompts:
+        """Read the prompts of one plane; of several boxes the last one counts."""
+        return prompts_on_plane(self.points, self.boxes, self._image, key)
+
+    def keep_last_box(self, key: PlaneKey) -> None:
+        """Remove all boxes of a plane but the last: a new box replaces the old one."""
+        if self.boxes is None or len(self.boxes.data) < 2:
+            return
+        here = boxes_on_plane(self.boxes, self._image, key)
+        if len(here) > 1:
+            with self._quietly():
+                self.boxes.selected_data = {int(number) for number in here[:-1]}
+                self.boxes.remove_selected()
+
+    def clear(self, key: PlaneKey) -> None:
+        """Remove the prompts of one plane."""
+        with self._quietly():
+            if self.points is not None and len(self.points.data):
+                here = points_on_plane(self.points, self._image, key)
+                if len(here):
+                    self.points.selected_data = {int(number) for number in here}
+                    self.points.remove_selected()
+            if self.boxes is not None and len(self.boxes.data):
+                here = boxes_on_plane(self.boxes, self._image, key)
+                if len(here):
+                    self.boxes.selected_data = {int(number) for number in here}
+                    self.boxes.remove_selected()
+
+    def state(self) -> PromptState:
+        """Take down all prompts, for undo."""
+        points, boxes = self.points, self.boxes
+        ndim = self._image.ndim
+        return PromptState(
+            points=np.empty((0, ndim)) if points is None else np.array(points.data, dtype=float),
+            polarity=() if points is None else tuple(map(str, points.features[POLARITY])),
+            boxes=() if boxes is None else tuple(np.array(box, dtype=float) for box in boxes.data),
+        )
+
+    def restore(self, state: PromptState) -> None:
+        """Put all prompts back to what they were."""
+        self.ensure()
+        if self.points is None or self.boxes is None:
+            return
+        with self._quietly():
+            self.points.selected_data = set()
+            self.points.data = state.points
+            self.points.features = pd.DataFrame({POLARITY: _polarity_column(state.polarity)})
+            self.points.refresh_colors()
+            self.boxes.selected_data = set()
+            # Empty first: napari compares old and new numbers of shapes on assignment.
+            self.boxes.data = []
+            if state.boxes:
+                self.boxes.add(list(state.boxes), shape_type='rectangle')
+
+    def add_point(self, position: Any, positive: bool = True) -> None:
+        """Add a point at data coordinates of the image, as a click would."""
+        self.ensure()
+        if self.points is None:
+            return
+        before = self.polarity
+        self.polarity = POSITIVE if positive else NEGATIVE
+        world = self._image.data_to_world(position)
+        self.points.add(np.asarray(self.points.world_to_data(world), dtype=float))
+        self.polarity = before
+
+    # -- making layers
+
+    def _make_points(self) -> Points:
+        largest = max(image_shape(self._image)[-2:])
+        layer = Points(
+            np.empty((0, self._image.ndim)),
+            ndim=self._image.ndim,
+            name='Prompts',
+            features=pd.DataFrame({POLARITY: _polarity_column()}),
+            feature_defaults={POLARITY: [POSITIVE]},
+            face_color=POLARITY,
+            face_color_cycle=[POSITIVE_COLOUR, NEGATIVE_COLOUR],
+            border_color='white',
+            border_width=0.15,
+            size=max(1.0, largest / 50),
+            # A prompt is a mark on the screen: as large at every zoom.
+            canvas_size_limits=(9, 13),
+            **spatial_keywords(self._image),
+        )
+        connections = self._adopt(layer)
+        connections.connect(layer.events.features, self._on_features)
+        connections.connect(layer.events.feature_defaults, self._on_feature_defaults)
+        layer.mouse_drag_callbacks.insert(0, self._flip_with_shift)
+        connections.on_close(partial(layer.mouse_drag_callbacks.remove, self._flip_with_shift))
+        return layer
+
+    def _make_boxes(self) -> Shapes:
+        layer = Shapes(
+            ndim=self._image.ndim,
+            name='Boxes',
+            face_color='transparent',
+            edge_color=BOX_COLOUR,
+            edge_width=max(1.0, max(image_shape(self._image)[-2:]) / 300),
+            **spatial_keywords(self._image),
+        )
+        self._adopt(layer)
+        return layer
+
+    def _adopt(self, layer: Any) -> Connections:
+        self._viewer.add_layer(layer)
+        connections = Connections()
+        connections.connect(layer.events.data, self._on_data)
+        for shortcut in SHORTCUTS:
+            for key in shortcut.keys:
+                # On this layer alone: napari's own keymaps stay as they are.
+                layer.bind_key(key, self._key_handler(shortcut.action), overwrite=True)
+        connections.on_close(layer.keymap.clear)
+        self._connections[layer.unique_id] = connections
+        return connections
+
+    def _key_handler(self, action: str) -> Callable[[Any], None]:
+        return lambda _layer: self._on_key(action)
+
+    # -- what happens in them
+
+    @contextmanager
+    def _quietly(self) -> Iterator[None]:
+        """Write prompts of our own without hearing of it."""
+        before, self._writing = self._writing, True
+        try:
+            yield
+        finally:
+            self._writing = before
+
+    def _on_data(self, event: Any) -> None:
+        # Present-tense actions come first, and during a drag: the past tense alone counts.
+        if not self._writing and event.action in _DONE:
+            self._on_change()
+
+    def _on_features(self, _event: Any = None) -> None:
+        if not self._writing:
+            self._on_change()
+
+    def _on_feature_defaults(self, _event: Any = None) -> None:
+        self._on_polarity()
+
+    def _flip_with_shift(self, layer: Any, event: Any) -> Iterator[None]:
+        """With Shift held, a click makes a point of the other polarity."""
+        if layer.mode != 'add' or 'Shift' not in event.modifiers:
+            return
+        before = self.polarity
+        self.polarity = NEGATIVE if before == POSITIVE else POSITIVE
+        yield
+        while event.type == 'mouse_move':
+            yield
+        # The mode's own callback adds the point after this one: put it back when that is done.
+        QTimer.singleShot(0, partial(setattr, self, 'polarity', before))

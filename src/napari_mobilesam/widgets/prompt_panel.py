@@ -1,0 +1,79 @@
+"""The tools: positive and negative points, boxes, clear."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton
+
+from napari_mobilesam.layers import NEGATIVE, POSITIVE
+
+from .icons import ICON_SIZE, chip_icon, theme_icon
+from .prompt_layers import NEGATIVE_COLOUR, POSITIVE_COLOUR
+from .section import Section
+from .shortcuts import tooltip
+
+
+class PromptPanel(Section):
+    """Choose what a click means.
+
+    Signals
+    -------
+    polarity_chosen (str)
+    boxes_chosen
+    clear_clicked
+    """
+
+    polarity_chosen = Signal(str)
+    boxes_chosen = Signal()
+    clear_clicked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__('Prompts')
+        self.positive = self._tool('Positive', 'Click on the object', 'toggle_polarity')
+        self.negative = self._tool(
+            'Not', 'Click beside the object, or Shift-click', 'toggle_polarity'
+        )
+        self.box = self._tool('Box', 'Drag a box round the object', 'use_boxes')
+        self.clear = QPushButton('Clear')
+        self.clear.setToolTip(tooltip('clear'))
+        self.positive.setIcon(chip_icon(POSITIVE_COLOUR, '+'))
+        self.negative.setIcon(chip_icon(NEGATIVE_COLOUR, '-'))
+
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        self._group = QButtonGroup(self)
+        for button in (self.positive, self.negative, self.box):
+            self._group.addButton(button)
+            row.addWidget(button, stretch=1)
+        row.addWidget(self.clear)
+        self.clear.setIconSize(ICON_SIZE)
+        self.body.addLayout(row)
+
+        self.positive.clicked.connect(lambda: self.polarity_chosen.emit(POSITIVE))
+        self.negative.clicked.connect(lambda: self.polarity_chosen.emit(NEGATIVE))
+        self.box.clicked.connect(self.boxes_chosen)
+        self.clear.clicked.connect(self.clear_clicked)
+
+    def show_tool(self, tool: str | None, polarity: str) -> None:
+        """Press the button of the active tool; none, where another layer is active."""
+        pressed = {
+            'points': self.negative if polarity == NEGATIVE else self.positive,
+            'boxes': self.box,
+        }.get(tool or '')
+        with QSignalBlocker(self._group):
+            self._group.setExclusive(False)
+            for button in self._group.buttons():
+                button.setChecked(button is pressed)
+            self._group.setExclusive(True)
+
+    def show_theme(self, theme: str) -> None:
+        """Colour napari's icons."""
+        self.box.setIcon(theme_icon('rectangle', theme))
+        self.clear.setIcon(theme_icon('delete_shape', theme))
+
+    def _tool(self, text: str, hint: str, action: str) -> QPushButton:
+        button = QPushButton(text)
+        button.setCheckable(True)
+        button.setIconSize(ICON_SIZE)
+        button.setToolTip(f'{hint}\n{tooltip(action)}')
+        return button

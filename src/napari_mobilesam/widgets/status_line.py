@@ -1,0 +1,53 @@
+"""One line that says what is going on, or what to do next."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QWidget
+
+from .icons import SIZE, theme_icon
+
+_ICONS = {'ready': 'info', 'busy': 'info', 'warning': 'warning'}
+
+
+class StatusLine(QWidget):
+    """A line of words with an icon, and a thin bar that moves while the worker is busy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._theme = ''
+        self._kind = 'ready'
+        self.icon = QLabel()
+        self.icon.setFixedWidth(SIZE)
+        self.text = QLabel()
+        self.text.setWordWrap(True)
+        self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 0)
+        self.bar.setTextVisible(False)
+        self.bar.setFixedSize(48, 6)
+        policy = self.bar.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # the words do not jump when it comes and goes
+        self.bar.setSizePolicy(policy)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.icon)
+        row.addWidget(self.text, stretch=1)
+        row.addWidget(self.bar)
+        self.bar.setVisible(False)
+
+    def show_status(self, text: str, kind: str) -> None:
+        """Show a line; `kind` is `'ready'`, `'busy'` or `'warning'`."""
+        self.text.setText(text)
+        self.bar.setVisible(kind == 'busy')
+        self._kind = kind
+        self._draw()
+
+    def show_theme(self, theme: str) -> None:
+        """Colour napari's icons."""
+        self._theme = theme
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._theme:
+            icon = theme_icon(_ICONS[self._kind], self._theme)
+            self.icon.setPixmap(icon.pixmap(SIZE, SIZE))

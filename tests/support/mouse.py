@@ -1,0 +1,83 @@
+"""Real mouse and key events on napari's canvas, found and aimed at by public means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QWidget
+
+
+def canvas_widget(docked: QWidget) -> QWidget:
+    """Return the canvas of the window that a widget is docked in."""
+    found = [w for w in docked.window().findChildren(QWidget) if w.inherits('QOpenGLWidget')]
+    assert len(found) == 1, f'expected one canvas, found {found}'
+    return found[0]
+
+
+def pixel_of(viewer: Any, world: Any) -> QPoint:
+    """Return the canvas pixel at which a world position is drawn, in 2D."""
+    camera = viewer.scene.camera
+    height, width = viewer.canvas.size
+    rows, columns = viewer.dims.displayed
+    row = (world[rows] - camera.center[-2]) * camera.zoom + height / 2
+    column = (world[columns] - camera.center[-1]) * camera.zoom + width / 2
+    assert 0 <= row < height, 'the position is beside the canvas'
+    assert 0 <= column < width, 'the position is beside the canvas'
+    return QPoint(round(column), round(row))
+
+
+class Mouse:
+    """Click and drag at data coordinates of a layer."""
+
+    def __init__(self, viewer: Any, docked: QWidget) -> None:
+        self.viewer = viewer
+        self.canvas = canvas_widget(docked)
+
+    def at(self, layer: Any, position: Any) -> QPoint:
+        missing = self.viewer.dims.ndim - layer.ndim
+        world = (*self.viewer.dims.point[:missing], *layer.data_to_world(position))
+        return pixel_of(self.viewer, world)
+
+    def click(
+        self, layer: Any, position: Any, modifier: Any = Qt.KeyboardModifier.NoModifier
+    ) -> None:
+        where = self.at(layer, position)
+        QTest.mouseMove(self.canvas, where)
+        QApplication.processEvents()
+        QTest.mouseClick(self.canvas, Qt.MouseButton.LeftButton, modifier, where)
+        QApplication.processEvents()
+
+    def drag(self, layer: Any, start: Any, stop: Any, steps: int = 6) -> None:
+        first, last = self.at(layer, start), self.at(layer, stop)
+        left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        QTest.mouseMove(self.canvas, first)
+        QApplication.processEvents()
+        QTest.mousePress(self.canvas, left, none, first)
+        QApplication.processEvents()
+        for step in range(1, steps + 1):
+            # QTest.mouseMove carries no button: the event is made here.
+            _move(self.canvas, first + (last - first) * (step / steps), left)
+            QApplication.processEvents()
+        QTest.mouseRelease(self.canvas, left, none, last)
+        QApplication.processEvents()
+
+    def key(self, key: Any, modifier: Any = Qt.KeyboardModifier.NoModifier) -> None:
+        QTest.keyClick(self.canvas, key, modifier)
+        QApplication.processEvents()
+
+
+def _move(widget: QWidget, where: QPoint, button: Any) -> None:
+    from qtpy.QtCore import QEvent, QPointF
+    from qtpy.QtGui import QMouseEvent
+
+    event = QMouseEvent(
+        QEvent.Type.MouseMove,
+        QPointF(where),
+        QPointF(widget.mapToGlobal(where)),
+        Qt.MouseButton.NoButton,
+        button,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    QApplication.sendEvent(widget, event)
