@@ -50,7 +50,6 @@ def test_guide_lists_every_checkpoint() -> None:
 
 
 def test_guide_lists_every_shortcut() -> None:
-    pytest.importorskip('qtpy')
     from napari_mobilesam.widgets.shortcuts import SHORTCUTS
 
     guide = GUIDE.read_text(encoding='utf-8')
