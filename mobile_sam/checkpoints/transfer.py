@@ -20,6 +20,7 @@ Progress = Callable[[int, int], None]
 Cancelled = Callable[[], bool]
 
 _CHUNK = 1 << 14  # small, so that a cancel is noticed soon on a slow line too
+_LIMIT = 8 << 30  # of a file whose size nobody knows: a server without end must not fill the disk
 _STEPS = 200  # calls of the progress callback per file, about
 
 
@@ -66,10 +67,9 @@ class _Sink:
         if self._cancelled is not None and self._cancelled():
             raise DownloadCancelled(f'The download of {self._info.name} was stopped.')
         self._done += len(chunk)
-        if self._info.size is not None and self._done > self._info.size:
-            raise DownloadMismatchError(
-                f'expected {self._info.size} bytes, found more' + self._hint()
-            )
+        limit = self._info.size or _LIMIT
+        if self._done > limit:
+            raise DownloadMismatchError(f'expected {limit} bytes, found more' + self._hint())
         self._stream.write(chunk)
         step = max(self._total // _STEPS, _CHUNK)
         if self._done - self._reported >= step or self._done == self._total:

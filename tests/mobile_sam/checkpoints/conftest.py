@@ -91,7 +91,7 @@ class Server:
 
             def answer_endless(self) -> None:
                 self.start(None)
-                while not outer.release.is_set():
+                for _ in range(1000):  # 200 MB, lest a broken test should fill a disk
                     self.wfile.write(PAYLOAD)
 
             def answer_login(self) -> None:

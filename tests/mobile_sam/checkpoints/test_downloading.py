@@ -22,6 +22,7 @@ from mobile_sam.checkpoints import (
     download,
     find,
     search,
+    transfer,
 )
 
 if TYPE_CHECKING:
@@ -86,6 +87,15 @@ def test_failure_is_named_and_leaves_nothing(
 ) -> None:
     with pytest.raises(error, match=says):
         download(published(route), folder=tmp_path, timeout=(2, 0.3))
+    assert listing(tmp_path) == []
+
+
+def test_unknown_size_has_an_end_too(
+    published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, '_LIMIT', 1_000_000)
+    with pytest.raises(DownloadMismatchError, match='expected 1000000 bytes, found more'):
+        download(published('endless', size=None), folder=tmp_path)
     assert listing(tmp_path) == []
 
 

@@ -67,6 +67,15 @@ def test_what_could_not_be_loaded_is_not_saved(vit_t: State, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_older_file_is_replaced_not_written_over(vit_t: State, tmp_path: Path) -> None:
+    path, second_name = tmp_path / 'x.pt', tmp_path / 'kept.pt'
+    path.write_bytes(b'older')
+    second_name.hardlink_to(path)  # sees whether anything is written into the file itself
+    save_checkpoint(vit_t, path)
+    assert second_name.read_bytes() == b'older'
+    assert len(load_state_dict(path)) == 439
+
+
 def test_failure_half_way_leaves_the_old_file(
     vit_t: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
