@@ -261,7 +261,8 @@ def area_text(image: Image, key: PlaneKey, pixels: int) -> str:
     units = {str(image.units[axis]) for axis in key.displayed}
     if len(units) == 1 and 'pixel' not in units:
         unit = f'{image.units[key.displayed[0]]:~P}'
-        text += f' · {pixels * abs(float(scale.prod())):.3g} {unit}²'
+        area = pixels * abs(float(scale.prod()))
+        text += f' · {area:,.0f} {unit}²' if area >= 100 else f' · {area:.3g} {unit}²'
     return text
 
 

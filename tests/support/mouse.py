@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
+
+NONE = Qt.KeyboardModifier.NoModifier
 
 
 def canvas_widget(docked: QWidget) -> QWidget:
@@ -51,27 +54,24 @@ class Mouse:
 
     def drag(self, layer: Any, start: Any, stop: Any, steps: int = 6) -> None:
         first, last = self.at(layer, start), self.at(layer, stop)
-        left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        left = Qt.MouseButton.LeftButton
         QTest.mouseMove(self.canvas, first)
         QApplication.processEvents()
-        QTest.mousePress(self.canvas, left, none, first)
+        QTest.mousePress(self.canvas, left, NONE, first)
         QApplication.processEvents()
         for step in range(1, steps + 1):
             # QTest.mouseMove carries no button: the event is made here.
             _move(self.canvas, first + (last - first) * (step / steps), left)
             QApplication.processEvents()
-        QTest.mouseRelease(self.canvas, left, none, last)
+        QTest.mouseRelease(self.canvas, left, NONE, last)
         QApplication.processEvents()
 
-    def key(self, key: Any, modifier: Any = Qt.KeyboardModifier.NoModifier) -> None:
+    def key(self, key: Any, modifier: Any = NONE) -> None:
         QTest.keyClick(self.canvas, key, modifier)
         QApplication.processEvents()
 
 
 def _move(widget: QWidget, where: QPoint, button: Any) -> None:
-    from qtpy.QtCore import QEvent, QPointF
-    from qtpy.QtGui import QMouseEvent
-
     event = QMouseEvent(
         QEvent.Type.MouseMove,
         QPointF(where),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -56,10 +57,10 @@ class AnnotatorWidget(QWidget):
         The model and its state.
     """
 
-    # Quoted as napari wants it: by this very string it knows where to put the viewer.
+    # As a string, which __future__ makes of it, napari knows by it where to put the viewer.
     def __init__(
         self,
-        viewer: 'napari.viewer.Viewer',  # noqa: UP037
+        viewer: napari.viewer.Viewer,
         parent: QWidget | None = None,
         segmenter_factory: SegmenterFactory | None = None,
         options: Options | None = None,
@@ -99,7 +100,7 @@ class AnnotatorWidget(QWidget):
         panels = QWidget()
         column = QVBoxLayout(panels)
         column.setContentsMargins(8, 8, 8, 8)
-        column.setSpacing(10)
+        column.setSpacing(16)
         self._sections = (
             self.status,
             self.prompt_panel,
@@ -108,12 +109,7 @@ class AnnotatorWidget(QWidget):
             self.image_panel,
             self.model_panel,
         )
-        for number, section in enumerate(self._sections):
-            if number:
-                line = QFrame()
-                line.setFrameShape(QFrame.Shape.HLine)
-                line.setFrameShadow(QFrame.Shadow.Plain)
-                column.addWidget(line)
+        for section in self._sections:
             column.addWidget(section)
         column.addStretch()
         scroll = QScrollArea()
@@ -187,12 +183,12 @@ class AnnotatorWidget(QWidget):
         if self._closed:
             return
         self._closed = True
+        self._bridge.close()
         self._connections.close()
         self._canvas_keys.close()
         self._end_progress()
         self.controller.close()
         self.model.close()
-        self._bridge.close()
 
     # -- showing
 
@@ -255,4 +251,6 @@ class AnnotatorWidget(QWidget):
 def _tear_down(widget: weakref.ref[AnnotatorWidget], _object: Any = None) -> None:
     alive = widget()
     if alive is not None:
-        alive.tear_down()
+        # Parts of it may be deleted already; what is not Qt's is taken back first.
+        with suppress(RuntimeError):
+            alive.tear_down()

@@ -12,6 +12,8 @@ from napari_mobilesam.engine import CancelToken, Worker
 # Most urgent first: a click waits for nothing but what is running already.
 LANES = ('predict', 'load', 'scan', 'embed')
 
+CLOSE_SECONDS = 1.0
+
 
 class WorkerBridge(QObject):
     """A worker whose answers arrive on the thread that this object lives in.
@@ -39,8 +41,8 @@ class WorkerBridge(QObject):
         self._worker.submit(
             lane,
             function,
-            on_result=lambda result: self._arrived.emit(on_result, result),
-            on_error=lambda error: self._arrived.emit(on_error, error),
+            on_result=lambda result: self.report(on_result, result),
+            on_error=lambda error: self.report(on_error, error),
         )
 
     def cancel(self, lane: str) -> None:
@@ -48,13 +50,18 @@ class WorkerBridge(QObject):
         self._worker.cancel(lane)
 
     def report(self, callback: Callable[[Any], object], value: Any) -> None:
-        """Deliver `value` to `callback` in the GUI thread: for progress, from the worker."""
-        self._arrived.emit(callback, value)
+        """Deliver `value` to `callback` in the GUI thread; may be called from any."""
+        if self._open:
+            self._arrived.emit(callback, value)
 
     def close(self) -> None:
-        """Stop the thread; answers on their way are dropped."""
+        """Stop the thread; answers on their way are dropped.
+
+        An encoder that runs cannot be stopped half way: after `CLOSE_SECONDS` it is left to itself,
+        to end at its next look at its token, rather than let the user wait for it.
+        """
         self._open = False
-        self._worker.close()
+        self._worker.close(CLOSE_SECONDS)
 
     @Slot(object, object)
     def _deliver(self, callback: Callable[[Any], object], value: Any) -> None:

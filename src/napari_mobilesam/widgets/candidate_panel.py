@@ -34,7 +34,7 @@ class CandidatePanel(Section):
         self.next = QPushButton()
         self.rank = QLabel()
         self.rank.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.commit = QPushButton('Commit')
+        self.commit = QPushButton(' Commit (Enter)')
         self.previous.setToolTip(tooltip('previous_candidate'))
         self.next.setToolTip(tooltip('next_candidate'))
         self.commit.setToolTip(tooltip('commit'))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 
@@ -30,4 +31,6 @@ class Connections:
     def close(self) -> None:
         """Take everything back."""
         while self._undo:
-            self._undo.pop()()
+            # Qt objects may have been deleted together with their window: nothing to undo then.
+            with suppress(RuntimeError):
+                self._undo.pop()()

@@ -14,17 +14,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
-from napari.utils.notifications import show_error, show_info, show_warning
+from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_mobilesam.engine import (
-    Cancelled,
     IntensityMapping,
     LabelOverflowError,
     OverlapRule,
     PlaneSource,
-    PromptOutsidePlaneError,
-    Prompts,
 )
 from napari_mobilesam.layers import (
     NEGATIVE,
@@ -37,8 +34,8 @@ from napari_mobilesam.layers import (
 )
 
 from .connections import Connections
+from .inference import Inference
 from .labels_target import LabelsTarget
-from .predicting import Shown, embed, predict, show
 from .preview_layer import PreviewLayer
 from .prompt_layers import PromptLayers, PromptState
 from .timeline import Step, Timeline
@@ -47,6 +44,7 @@ if TYPE_CHECKING:
     from .bridge import WorkerBridge
     from .model import ModelKeeper
     from .options import Options
+    from .predicting import Shown
 
 # A slider that is dragged passes planes that nobody wants: wait until it rests.
 DIMS_REST_MS = 60
@@ -114,23 +112,28 @@ class AnnotatorController(QObject):
         self._timeline = Timeline()
         self._state: PromptState | None = None
 
-        self._source: PlaneSource | None = None
         self._stale = False
-        self._asked: Prompts | None = None
-        self._waiting = False
         self._commit_on_arrival = False
-        self._shown: Shown | None = None
+        self._inference = inference = Inference(bridge, model, self)
+        inference.candidate_changed.connect(self._on_candidate)
+        inference.failed.connect(self._on_failed)
+        inference.status_changed.connect(self.status_changed)
+        inference.timing_changed.connect(self.timing_changed)
+        inference.encoding_changed.connect(self.encoding_changed)
 
         self._settle_timer = self._timer(0, self._settle)
         self._plane_timer = self._timer(DIMS_REST_MS, self._refresh_plane)
         self._contrast_timer = self._timer(CONTRAST_REST_MS, self._refresh_plane)
         self._labels_timer = self._timer(0, self._reconcile)
+        # Not within napari's own handling of an insertion or removal.
+        self._image_timer = self._timer(0, self._adopt_first_image)
 
     def _timer(self, interval: int, callback: Any) -> QTimer:
         timer = QTimer(self)
         timer.setSingleShot(True)
         timer.setInterval(interval)
         timer.timeout.connect(callback)
+        self._connections.on_close(timer.stop)
         return timer
 
     # -- life
@@ -151,13 +154,6 @@ class AnnotatorController(QObject):
     def close(self) -> None:
         """Take everything back: callbacks, keys, timers, our layers. Committed labels stay."""
         self._connections.close()
-        for timer in (
-            self._settle_timer,
-            self._plane_timer,
-            self._contrast_timer,
-            self._labels_timer,
-        ):
-            timer.stop()
         self._leave_image()
 
     # -- state that panels show
@@ -181,7 +177,12 @@ class AnnotatorController(QObject):
     @property
     def candidate(self) -> Shown | None:
         """The candidate on display."""
-        return self._shown
+        return self._inference.candidate
+
+    @property
+    def source(self) -> PlaneSource | None:
+        """The plane on display, as the worker reads it."""
+        return self._inference.source
 
     def owns_preview(self, layer: Any) -> bool:
         """Whether a layer is the one that candidates are drawn in."""
@@ -248,24 +249,25 @@ class AnnotatorController(QObject):
 
     def clear(self) -> None:
         """Remove the prompts of the plane; undo brings them back."""
-        if self._prompts is not None and self._source is not None:
-            self._prompts.clear(self._source.key)
+        if self._prompts is not None and self.source is not None:
+            self._prompts.clear(self.source.key)
             self._settle()
 
     def next_candidate(self) -> None:
-        self._cycle(1)
+        self._inference.cycle(1)
 
     def previous_candidate(self) -> None:
-        self._cycle(-1)
+        self._inference.cycle(-1)
 
     def commit(self) -> None:
         """Put the candidate into the labels; if it is still being made, as soon as it is there."""
         if self._settle_timer.isActive():
             self._settle()
-        if self._waiting:
+        if self._inference.waiting:
             self._commit_on_arrival = True
             return
-        if self._shown is None or self._target is None:
+        shown = self._inference.candidate
+        if shown is None or self._target is None:
             self._say('Click an object first.', 'warning')
             return
         try:
@@ -277,7 +279,7 @@ class AnnotatorController(QObject):
             self._commit_on_arrival = True
             self._say('Reading the ids in the labels…', 'busy')
             return
-        self._write(self._shown)
+        self._write(shown)
 
     def undo(self) -> None:
         """Take back the last step: a prompt, or an object together with its pixels."""
@@ -286,8 +288,9 @@ class AnnotatorController(QObject):
         step = self._timeline.last
         if step is None:
             # Strokes of the user's own, from before the first prompt.
-            if self.labels is not None:
-                self.labels.undo()
+            labels = self.labels
+            if labels is not None:
+                labels.undo()
             return
         if step.commit is None:
             self._timeline.step_back(step)
@@ -303,8 +306,9 @@ class AnnotatorController(QObject):
         """Do again what was taken back last."""
         step = self._timeline.next
         if step is None:
-            if self.labels is not None:
-                self.labels.redo()
+            labels = self.labels
+            if labels is not None:
+                labels.redo()
             return
         if step.commit is None:
             self._timeline.step_forward(step)
@@ -356,7 +360,7 @@ class AnnotatorController(QObject):
 
     def _leave_image(self) -> None:
         self._image_connections.close()
-        self._drop_plane()
+        self._leave_plane()
         for part in (self._prompts, self._preview, self._target):
             if part is not None:
                 part.close()
@@ -366,13 +370,12 @@ class AnnotatorController(QObject):
 
     def _on_layer_inserted(self, event: Any) -> None:
         if self.image is None and isinstance(unwrap(event.value), Image):
-            # Not within napari's own handling of the insertion.
-            QTimer.singleShot(0, self, self._adopt_first_image)
+            self._image_timer.start()
 
     def _on_layer_removed(self, event: Any) -> None:
         layer = unwrap(event.value)
         if layer is self.image:
-            QTimer.singleShot(0, self, self._adopt_first_image)
+            self._image_timer.start()
             self.set_image(None)
             return
         if self._prompts is not None and self._prompts.forget(layer):
@@ -396,7 +399,7 @@ class AnnotatorController(QObject):
 
     def _on_image_data(self, _event: Any = None) -> None:
         self._stale = True
-        self._drop_plane()
+        self._leave_plane()
         self._plane_timer.start()
 
     def _on_contrast(self, _event: Any = None) -> None:
@@ -413,8 +416,8 @@ class AnnotatorController(QObject):
             key = plane_key(self.image, self._viewer.dims)
         except NotAnnotatable:
             key = None
-        if self._source is not None and self._source.key != key:
-            self._drop_plane()
+        if self.source is not None and self.source.key != key:
+            self._leave_plane()
         self._plane_timer.start()
 
     def _refresh_plane(self) -> None:
@@ -426,67 +429,32 @@ class AnnotatorController(QObject):
         try:
             mapping = mapping_as_displayed(image) if self.as_displayed else self.mapping
             key = plane_key(image, self._viewer.dims)
-            same = self._source is not None and not self._stale
-            if same and (self._source.key, self._source.mapping) == (key, mapping):
+            here = None if self._stale else self.source
+            if here is not None and (here.key, here.mapping) == (key, mapping):
                 return
             source = plane_source(image, self._viewer.dims, mapping)
         except ValueError as reason:  # NotAnnotatable among them
-            self._drop_plane()
+            self._leave_plane()
             if self._prompts is not None:
                 self._prompts.rest()
             self._say(str(reason), 'warning')
             return
-        resting = self._source is None
-        self._drop_plane()
-        self._source, self._stale = source, False
-        if resting and self._prompts is not None and self._prompts.tool is not None:
+        if self.source is None and self._prompts is not None and self._prompts.tool is not None:
             self._prompts.use(self._prompts.tool)
-        self._embed()
+        self._stale = False
+        self._commit_on_arrival = False
+        self._inference.enter(source)
         self._settle()
 
-    def _drop_plane(self) -> None:
-        self._bridge.cancel('predict')
-        self._bridge.cancel('embed')
-        self.encoding_changed.emit(False)
-        self._source = None
-        self._drop_candidate()
-
-    def _embed(self) -> None:
-        annotator, source = self._model.annotator, self._source
-        if source is None:
-            return
-        if annotator is None:
-            self._say_model()
-            return
-        self._say('Looking at this plane…', 'busy')
-        self._bridge.submit(
-            'embed',
-            lambda cancel: embed(annotator, source, cancel, self._report_stage),
-            partial(self._on_embedded, source),
-            partial(self._on_error, source),
-        )
-
-    def _report_stage(self, stage: str) -> None:
-        """Pass a stage of the work on to the GUI thread; called on the worker."""
-        self._bridge.report(self._on_stage, stage)
-
-    def _on_stage(self, stage: str) -> None:
-        self.encoding_changed.emit(stage == 'encoding' and self._source is not None)
-
-    def _on_embedded(self, source: PlaneSource, encode_ms: float | None) -> None:
-        if source is not self._source:
-            return
-        self.encoding_changed.emit(False)
-        self.timing_changed.emit(encode_ms, None)
-        if self._shown is None and not self._waiting:
-            self._say_ready()
+    def _leave_plane(self) -> None:
+        self._commit_on_arrival = False
+        self._inference.leave()
 
     def _on_model(self) -> None:
-        self._say_model()
+        self._inference.say_model()
         if self._model.annotator is not None:
             # The plane is embedded, and prompts placed while there was no model are answered.
-            self._asked = None
-            self._embed()
+            self._inference.resume()
             self._settle()
 
     # -- prompts
@@ -511,8 +479,8 @@ class AnnotatorController(QObject):
         self._settle_timer.stop()
         if self._prompts is None or self._state is None:
             return
-        if self._source is not None:
-            self._prompts.keep_last_box(self._source.key)
+        if self.source is not None:
+            self._prompts.keep_last_box(self.source.key)
         state = self._prompts.state()
         if not state.same(self._state):
             self._timeline.push(Step(self._state, state))
@@ -526,80 +494,22 @@ class AnnotatorController(QObject):
             self._predict()
 
     def _predict(self) -> None:
-        source, annotator = self._source, self._model.annotator
-        if source is None or self._prompts is None:
-            return
-        prompts = self._prompts.prompts(source.key)
-        if not prompts:
-            self._bridge.cancel('predict')
-            if self._asked is not None:
-                self._drop_candidate()
-                self._say_ready()
-            return
-        if prompts == self._asked:
-            return
-        self._asked = prompts
-        self._commit_on_arrival = False
-        self._waiting = True
-        if annotator is None:
-            self._say_model()
-            return
-        self._bridge.submit(
-            'predict',
-            lambda cancel: predict(annotator, source, prompts, cancel, self._report_stage),
-            partial(self._on_shown, source, prompts),
-            partial(self._on_error, source),
-        )
+        if self.source is not None and self._prompts is not None:
+            self._inference.ask(self._prompts.prompts(self.source.key))
 
-    def _on_shown(self, source: PlaneSource, prompts: Prompts, shown: Shown) -> None:
-        # The user may have gone on since the worker answered: another plane, other prompts.
-        if source is not self._source or prompts != self._asked or self._preview is None:
-            return
-        self._waiting = False
-        self._shown = shown
-        self.encoding_changed.emit(False)
-        self._preview.show(source.key, shown.drawing)
-        self.timing_changed.emit(None, shown.decode_ms)
+    def _on_candidate(self, shown: Shown | None) -> None:
+        if self._preview is not None:
+            if shown is None:
+                self._preview.wipe()
+            else:
+                self._preview.show(shown.source.key, shown.drawing)
         self.candidate_changed.emit(shown)
-        self._say('Enter puts it into the labels.', 'ready')
-        if self._commit_on_arrival:
+        if shown is not None and self._commit_on_arrival:
             self._commit_on_arrival = False
             self.commit()
 
-    def _on_error(self, source: PlaneSource, error: BaseException) -> None:
-        if source is not self._source or isinstance(error, Cancelled):
-            return
-        self.encoding_changed.emit(False)
-        self._waiting = self._commit_on_arrival = False
-        if isinstance(error, PromptOutsidePlaneError):
-            self._drop_candidate()
-            self._say('That is beside the image: click on it.', 'warning')
-            return
-        self._drop_candidate()
-        self._say(f'That failed: {error}', 'warning')
-        show_error(f'MobileSAM: {type(error).__name__}: {error}')
-
-    def _drop_candidate(self) -> None:
-        self._asked = None
-        self._waiting = self._commit_on_arrival = False
-        if self._preview is not None:
-            self._preview.wipe()
-        if self._shown is not None:
-            self._shown = None
-            self.candidate_changed.emit(None)
-
-    def _cycle(self, by: int) -> None:
-        shown = self._shown
-        if shown is None or self._waiting or len(shown.prediction.candidates) < 2:
-            return
-        order = shown.prediction.candidates.order
-        choice = order[(shown.rank + by) % len(order)]
-        self._bridge.submit(
-            'predict',
-            lambda _cancel: show(shown.source, shown.prediction, choice, shown.decode_ms),
-            partial(self._on_shown, shown.source, shown.prediction.prompts),
-            partial(self._on_error, shown.source),
-        )
+    def _on_failed(self) -> None:
+        self._commit_on_arrival = False
 
     # -- labels
 
@@ -627,7 +537,7 @@ class AnnotatorController(QObject):
         self._prompts.clear(prediction.key)
         self._state = self._prompts.state()
         self._timeline.push(Step(before, self._state, commit))
-        self._drop_candidate()
+        self._inference.drop()
         self.labels_changed.emit()
         self._say(f'Object {commit.record.label} is in the labels. Click the next one.', 'ready')
         self.committed.emit(commit.record)
@@ -667,12 +577,3 @@ class AnnotatorController(QObject):
 
     def _say(self, text: str, kind: str) -> None:
         self.status_changed.emit(text, kind)
-
-    def _say_ready(self) -> None:
-        self._say('Click an object, or draw a box round it.', 'ready')
-
-    def _say_model(self) -> None:
-        if self._model.loading:
-            self._say('Loading the model…', 'busy')
-        elif self._model.error:
-            self._say('There is no model: see below.', 'warning')

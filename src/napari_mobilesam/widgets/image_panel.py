@@ -18,6 +18,22 @@ _MODES = (
 )
 
 
+class _Percentile(QDoubleSpinBox):
+    """A spin box for a percentile: three decimals are kept, those that say nothing not shown."""
+
+    def __init__(self, value: float, hint: str) -> None:
+        super().__init__()
+        # Decimals and range before the value: a box of two would make 0.13 of 0.125 at once.
+        self.setDecimals(3)
+        self.setRange(0.0, 100.0)
+        self.setSingleStep(0.1)
+        self.setValue(value)
+        self.setToolTip(hint)
+
+    def textFromValue(self, value: float) -> str:
+        return f'{value:g}'
+
+
 class ImagePanel(Section):
     """Choose the image and the intensity mapping.
 
@@ -41,24 +57,22 @@ class ImagePanel(Section):
             self.mode.addItem(title, mode)
             self.mode.setItemData(index, hint, 3)  # Qt.ItemDataRole.ToolTipRole
         self.mode.setToolTip('How pixel values become the picture that the model sees')
-        self.low = self._percentile(mapping.low)
-        self.high = self._percentile(mapping.high)
-        self.low.setToolTip('This percentile of the plane becomes black')
-        self.high.setToolTip('This percentile of the plane becomes white')
+        self.low = _Percentile(mapping.low, 'This percentile of the plane becomes black')
+        self.high = _Percentile(mapping.high, 'This percentile of the plane becomes white')
 
         self._percentiles = QWidget()
         row = QHBoxLayout(self._percentiles)
         row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.low)
+        row.addWidget(self.low, stretch=1)
         row.addWidget(QLabel('to'))
-        row.addWidget(self.high)
-        row.addStretch()
+        row.addWidget(self.high, stretch=1)
+        row.addWidget(QLabel('%'))
 
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow('Layer', self.image)
         form.addRow('Intensity', self.mode)
-        form.addRow('', self._percentiles)
+        form.addRow(self._percentiles)
         self.body.addLayout(form)
         self._form = form
 
@@ -79,16 +93,6 @@ class ImagePanel(Section):
     def show_images(self, images: list[Layer], current: Image | None) -> None:
         """List the images."""
         self.image.show_layers(images, current)
-
-    def _percentile(self, value: float) -> QDoubleSpinBox:
-        box = QDoubleSpinBox()
-        # Decimals before the value: a box of two would turn 0.125 into 0.13 at once.
-        box.setDecimals(3)
-        box.setRange(0.0, 100.0)
-        box.setSingleStep(0.1)
-        box.setSuffix(' %')
-        box.setValue(value)
-        return box
 
     def _on_mode(self) -> None:
         self._show_percentiles()

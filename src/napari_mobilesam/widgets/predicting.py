@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,8 @@ class Shown:
         (H, W) of contour and tint.
     decode_ms
         What the decoder took.
+    encode_ms
+        What the encoder took, if the plane had not been embedded yet.
     """
 
     source: PlaneSource
@@ -45,6 +47,7 @@ class Shown:
     patch: NDArray[np.bool_]
     drawing: NDArray[np.uint8]
     decode_ms: float
+    encode_ms: float | None = None
 
     @property
     def score(self) -> float:
@@ -84,18 +87,15 @@ def predict(
     on_stage: Callable[[str], None],
 ) -> Shown:
     """Predict, and make the best candidate ready to be shown."""
+    prompts.clipped(source.shape)  # beside the image: say so before anything is encoded
+    known = annotator.is_embedded(source)
+    encode_ms = None if known else embed(annotator, source, cancel, on_stage)
     started = perf_counter()
-
-    def stage(name: str) -> None:
-        nonlocal started
-        started = perf_counter()
-        on_stage(name)
-
-    prediction = annotator.predict(source, prompts, cancel, stage)
+    prediction = annotator.predict(source, prompts, cancel, on_stage)
     decode_ms = 1000 * (perf_counter() - started)
     shown = show(source, prediction, prediction.candidates.best, decode_ms)
     cancel.check()
-    return shown
+    return replace(shown, encode_ms=encode_ms)
 
 
 def embed(

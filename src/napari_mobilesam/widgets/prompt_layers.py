@@ -63,7 +63,7 @@ class PromptState:
         )
 
 
-def _polarity_column(values: tuple[str, ...] = ()) -> pd.Categorical:
+def _polarity_column(values: tuple[str, ...] = ()) -> Any:
     # Categorical, so that colours do not depend on which polarity happens to be clicked first.
     return pd.Categorical(list(values), categories=[POSITIVE, NEGATIVE])
 
@@ -309,7 +309,10 @@ class PromptLayers:
         return connections
 
     def _key_handler(self, action: str) -> Callable[[Any], None]:
-        return lambda _layer: self._on_key(action)
+        def pressed(_layer: Any) -> None:
+            self._on_key(action)
+
+        return pressed
 
     # -- what happens in them
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton
+from qtpy.QtWidgets import QButtonGroup, QGridLayout, QPushButton
 
 from napari_mobilesam.layers import NEGATIVE, POSITIVE
 
@@ -30,24 +30,22 @@ class PromptPanel(Section):
     def __init__(self) -> None:
         super().__init__('Prompts')
         self.positive = self._tool('Positive', 'Click on the object', 'toggle_polarity')
-        self.negative = self._tool(
-            'Not', 'Click beside the object, or Shift-click', 'toggle_polarity'
-        )
+        self.negative = self._tool('Negative', 'Click beside it, or Shift-click', 'toggle_polarity')
         self.box = self._tool('Box', 'Drag a box round the object', 'use_boxes')
         self.clear = QPushButton('Clear')
         self.clear.setToolTip(tooltip('clear'))
         self.positive.setIcon(chip_icon(POSITIVE_COLOUR, '+'))
         self.negative.setIcon(chip_icon(NEGATIVE_COLOUR, '-'))
 
-        row = QHBoxLayout()
-        row.setSpacing(4)
-        self._group = QButtonGroup(self)
-        for button in (self.positive, self.negative, self.box):
-            self._group.addButton(button)
-            row.addWidget(button, stretch=1)
-        row.addWidget(self.clear)
         self.clear.setIconSize(ICON_SIZE)
-        self.body.addLayout(row)
+        self._group = QButtonGroup(self)
+        grid = QGridLayout()
+        grid.setSpacing(4)
+        for place, button in enumerate((self.positive, self.negative, self.box, self.clear)):
+            grid.addWidget(button, place // 2, place % 2)
+            if button is not self.clear:
+                self._group.addButton(button)
+        self.body.addLayout(grid)
 
         self.positive.clicked.connect(lambda: self.polarity_chosen.emit(POSITIVE))
         self.negative.clicked.connect(lambda: self.polarity_chosen.emit(NEGATIVE))
