@@ -61,7 +61,7 @@ def test_nothing_to_write(rule: OverlapRule) -> None:
 
 def test_T17_only_the_bounding_box_is_read() -> None:
     class Labels:
-        shape = (5000, 5000)
+        shape = (2000, 2000)
         dtype = np.dtype(np.int32)
 
         def __init__(self) -> None:
@@ -72,8 +72,8 @@ def test_T17_only_the_bounding_box_is_read() -> None:
             return np.zeros([part.stop - part.start for part in index], self.dtype)
 
     labels = Labels()
-    edit = plan_commit(disk((5000, 5000), 3000, 200, 10), labels, 1, KEEP)
-    assert labels.requests == [(slice(2990, 3011), slice(190, 211))]
+    edit = plan_commit(disk((2000, 2000), 1500, 200, 10), labels, 1, KEEP)
+    assert labels.requests == [(slice(1490, 1511), slice(190, 211))]
     assert edit.mask.shape == (21, 21)
     assert edit.mask.base is None  # does not keep the whole mask in memory
 

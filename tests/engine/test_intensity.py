@@ -83,6 +83,11 @@ def test_T23_negative_numbers_do_not_wrap() -> None:
     assert image[0, :, 0].tolist() == [0, 128, 255]
 
 
+def test_T23_a_window_wider_than_the_largest_number() -> None:
+    image = to_rgb8(np.array([[-1.7e308, 0, 1.7e308]]), IntensityMapping('full'))
+    assert image[0, :, 0].tolist() == [0, 128, 255]
+
+
 def test_T23_not_finite() -> None:
     pixels = ramp('f4')
     pixels[0, 0], pixels[0, 1], pixels[0, 2] = np.nan, np.inf, -np.inf
