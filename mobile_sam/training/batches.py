@@ -1,0 +1,170 @@
+"""Batches of windows with prompts, each drawn from nothing but the seed and the step number.
+
+Because a batch depends on no earlier random state, a resumed run sees exactly the batches that
+the interrupted one would have seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from .augment import augment
+from .crops import cut, draw_window
+from .data import Sample, modality_weights, to_uint8
+from .prompts import first_prompts, visible_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from .config import TrainConfig
+    from .crops import Crop, Window
+    from .data import Item, Reader
+
+PIXEL_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
+PIXEL_STD = np.array([58.395, 57.12, 57.375], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """B windows with P prompted objects each, prompts of a window side by side.
+
+    Attributes
+    ----------
+    images : Tensor, float32, (B, 3, S, S)
+        Normalised, zero where the frame is padding; or, when whole frames are tuned, their
+        embeddings (B, 256, 64, 64).
+    windows : tuple of Window
+    labels : ndarray, int32, (B, T, T)
+    targets : Tensor, float32, (B · P, T, T)
+    coords : Tensor, float32, (B · P, 2, 2)
+    point_labels : Tensor, int64, (B · P, 2)
+    is_box : Tensor, bool, (B · P,)
+    """
+
+    images: torch.Tensor
+    windows: tuple[Window, ...]
+    labels: NDArray[np.int32]
+    targets: torch.Tensor
+    coords: torch.Tensor
+    point_labels: torch.Tensor
+    is_box: torch.Tensor
+
+
+def normalise(image: NDArray[np.uint8], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Turn (S, S, 3) uint8 into (3, S, S) as the encoder takes it, with zeros outside."""
+    pixels = (image.astype(np.float32) - PIXEL_MEAN) / PIXEL_STD
+    pixels[~inside] = 0
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def collate(
+    crops: Sequence[Crop],
+    images: torch.Tensor,
+    rng: np.random.Generator,
+    *,
+    prompts: int,
+    box_share: float,
+) -> Batch:
+    """Draw prompts for crops and stack everything."""
+    targets, coords, point_labels, boxes = [], [], [], []
+    for crop in crops:
+        step = crop.window.side / crop.labels.shape[0]
+        objects = np.array(visible_objects(crop.labels, step))
+        if not len(objects):
+            raise ValueError('A window without a visible object cannot be prompted.')
+        chosen = rng.permutation(objects)[:prompts]
+        if len(chosen) < prompts:
+            # Few objects: some are prompted again, elsewhere.
+            chosen = np.concatenate([chosen, rng.choice(objects, prompts - len(chosen))])
+        masks = crop.labels[None] == chosen[:, None, None]
+        first = first_prompts(masks, crop.window, rng, box_share=box_share)
+        targets.append(masks)
+        coords.append(first.coords)
+        point_labels.append(first.labels)
+        boxes.append(first.is_box)
+    return Batch(
+        images,
+        tuple(crop.window for crop in crops),
+        np.stack([crop.labels for crop in crops]),
+        torch.from_numpy(np.concatenate(targets).astype(np.float32)),
+        torch.from_numpy(np.concatenate(coords)),
+        torch.from_numpy(np.concatenate(point_labels)),
+        torch.from_numpy(np.concatenate(boxes)),
+    )
+
+
+class CropSource:
+    """Makes the batch of any step of the crop phase."""
+
+    def __init__(
+        self, items: Sequence[Item], reader: Reader, config: TrainConfig, ranks: int = 1
+    ) -> None:
+        self.items, self.reader, self.config, self.ranks = list(items), reader, config, ranks
+        self.weights = modality_weights(self.items)
+        self.simulated = SimulatedPool(config.seed)
+
+    def __call__(self, step: int) -> Batch:
+        """Return the batch of a step, always the same one."""
+        config = self.config
+        chances = np.array(config.crop_weights, float)
+        # Processes that wait for each other work on windows of equal size.
+        rng = np.random.default_rng([config.seed, step // self.ranks, 6])
+        side = int(rng.choice(config.crop_sizes, p=chances / chances.sum()))
+        rng = np.random.default_rng([config.seed, step])
+        # A step costs the same whatever its window size.
+        area = (config.crop_sizes[0] / side) ** 2
+        count = max(1, round(config.batch * min(area, 2.0)))
+        crops = [self._crop(side, rng) for _ in range(count)]
+        images = torch.from_numpy(np.stack([normalise(c.image, c.inside) for c in crops]))
+        return collate(crops, images, rng, prompts=config.prompts, box_share=config.box_share)
+
+    def _crop(self, side: int, rng: np.random.Generator) -> Crop:
+        """Draw windows until one shows an object."""
+        while True:
+            sample = self._sample(rng)
+            for _ in range(4):
+                window = draw_window(sample, side, rng, jitter=self.config.augment)
+                crop = cut(sample, window)
+                if visible_objects(crop.labels, side / crop.labels.shape[0]):
+                    return augment(crop, rng) if self.config.augment else crop
+
+    def _sample(self, rng: np.random.Generator) -> Sample:
+        if rng.random() < self.config.simulated:
+            return self.simulated(rng)
+        return self.reader(self.items[int(rng.choice(len(self.items), p=self.weights))])
+
+
+class SimulatedPool:
+    """A limited number of simulated images, each made when first drawn.
+
+    A seeded image takes longer to draw than a window to cut, so each is shown several times.
+    """
+
+    def __init__(self, seed: int, size: int = 500) -> None:
+        self.seed, self.size = seed, size
+        self._kept: dict[int, Sample] = {}
+
+    def __call__(self, rng: np.random.Generator) -> Sample:
+        """Return a random image of the pool."""
+        number = int(rng.integers(self.size))
+        if number not in self._kept:
+            self._kept[number] = simulated_sample(np.random.default_rng([self.seed, number, 4]))
+        return self._kept[number]
+
+
+def simulated_sample(rng: np.random.Generator) -> Sample:
+    """Draw a kind, a size and a seed, and simulate an image."""
+    from . import simulate
+
+    kind = simulate.KINDS[int(rng.integers(len(simulate.KINDS)))]
+    side = int(rng.choice((128, 192, 256)))
+    drawn = simulate.simulate(kind, (side, side), int(rng.integers(2**31)))
+    grey = drawn.image.ndim == 2
+    image = np.repeat(to_uint8(drawn.image)[..., None], 3, axis=2) if grey else drawn.image
+    return Sample(image, drawn.labels, grey)

@@ -1,0 +1,115 @@
+"""Everything a training run can be told, in one frozen value."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FRAME = 1024
+"""Side of the square that inference scales and pads every image to, in model pixels."""
+
+STRIDE = 16
+"""Model pixels per embedding token."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """Settings of one training phase.
+
+    Exactly one of `minutes` and `steps` ends the run. With `minutes` the learning rate follows the
+    share of time used, so a run on a busy machine still ends with its rate annealed; with `steps`
+    the run is reproducible to the number.
+
+    Parameters
+    ----------
+    data : Path
+        Folder with ``manifest.json``, or with pairs ``NAME_image.*`` and ``NAME_label.*``.
+    out : Path
+        Folder for checkpoints, the CSV log and the reports.
+    phase : str
+        ``'crops'`` trains everything on windows of the 1024 frame; ``'frames'`` freezes the
+        encoder and tunes the prompt encoder and decoder on embeddings of whole frames.
+    minutes, steps : float or int, optional
+        Length of the phase.
+    init : Path, optional
+        Checkpoint whose weights the run starts from.
+    crop_sizes, crop_weights : tuple
+        Window sides in model pixels (multiples of 16) and how often each is drawn. 224 and 448 fill
+        TinyViT's 7 and 14 token windows without padding, which makes them much cheaper than
+        their neighbours; the others teach the padded windows that occur at the frame's border.
+    batch, prompts : int
+        Windows per step, and objects prompted per window.
+    box_share : float
+        Share of windows prompted with boxes first (the rest with one click).
+    corrections : tuple of float
+        Probabilities of 0, 1, 2, … correction clicks in a step.
+    simulated : float
+        Share of windows from the simulator.
+    aux_weight : float
+        Weight of the auxiliary dense loss at the start; it decays linearly to zero.
+    ema : float
+        Decay of the averaged weights that are validated and exported.
+    """
+
+    data: Path
+    out: Path
+    phase: str = 'crops'
+    minutes: float | None = None
+    steps: int | None = None
+    init: Path | None = None
+    seed: int = 0
+    device: str = 'cpu'
+    amp: bool = False
+    threads: int = 2
+    channels_last: bool = True
+    crop_sizes: tuple[int, ...] = (224, 192, 256)
+    crop_weights: tuple[float, ...] = (0.8, 0.15, 0.05)
+    batch: int = 4
+    prompts: int = 8
+    box_share: float = 0.35
+    corrections: tuple[float, ...] = (0.5, 0.35, 0.15)
+    simulated: float = 0.0
+    augment: bool = True
+    aux_weight: float = 0.5
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    warmup: float = 0.05
+    clip: float = 1.0
+    ema: float = 0.998
+    limit: int | None = None
+    validate_minutes: float = 15.0
+    validate_images: int = 4
+    validate_objects: int = 8
+    save_minutes: float = 2.0
+    cached_frames: int = 240
+
+    def __post_init__(self) -> None:
+        if self.phase not in ('crops', 'frames'):
+            raise ValueError(f"phase must be 'crops' or 'frames'; got {self.phase!r}.")
+        if (self.minutes is None) == (self.steps is None):
+            raise ValueError(
+                'Give the length of the run either as minutes or as steps; '
+                f'got minutes={self.minutes}, steps={self.steps}.'
+            )
+        if len(self.crop_sizes) != len(self.crop_weights) or not self.crop_sizes:
+            raise ValueError(
+                'crop_sizes and crop_weights must have the same, non-zero length; '
+                f'got {len(self.crop_sizes)} and {len(self.crop_weights)}.'
+            )
+        wrong = [s for s in self.crop_sizes if s % STRIDE or not 0 < s <= FRAME]
+        if wrong:
+            raise ValueError(
+                f'crop sizes must be multiples of {STRIDE} up to {FRAME}; got {wrong}.'
+            )
+        if not math.isclose(sum(self.corrections), 1.0, abs_tol=1e-6):
+            raise ValueError(f'corrections must sum to 1; got {sum(self.corrections)}.')
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON-ready values."""
+        return {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in dataclasses.asdict(self).items()
+        }

@@ -1,0 +1,179 @@
+"""Windows of the 1024 frame.
+
+Inference scales an image so that its long side is 1024 model pixels, normalises it and pads
+it with zeros at the bottom and right. Training cuts windows out of that frame without ever making
+the rest of it: a window remembers where in the frame it lies, so position encodings and prompt
+coordinates are those of inference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .config import FRAME, STRIDE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .data import Sample
+
+TARGET_STEP = 2
+"""Model pixels per target pixel: targets are half as fine as the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A square of the frame and the piece of the image that is seen in it.
+
+    Attributes
+    ----------
+    top, left : int
+        Position in the frame, model pixels, multiples of 16.
+    side : int
+        Model pixels, a multiple of 16.
+    scale : float
+        Model pixels per image pixel.
+    row, col : float
+        Image position of the window's upper left corner, image pixels (edges at integers).
+    """
+
+    top: int
+    left: int
+    side: int
+    scale: float
+    row: float
+    col: float
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """What is seen in a window.
+
+    Attributes
+    ----------
+    image : ndarray, uint8, (side, side, 3)
+    inside : ndarray, bool, (side, side)
+        False where the frame is padding.
+    labels : ndarray, int32, (side // 2, side // 2)
+    window : Window
+    grey : bool
+    """
+
+    image: NDArray[np.uint8]
+    inside: NDArray[np.bool_]
+    labels: NDArray[np.int32]
+    window: Window
+    grey: bool
+
+
+def frame_scale(shape: tuple[int, int]) -> float:
+    """Model pixels per image pixel at inference, for an image of (H, W) pixels."""
+    return FRAME / max(shape)
+
+
+def true_window(shape: tuple[int, int], top: int, left: int, side: int) -> Window:
+    """Return the window that inference sees at a position of the frame."""
+    scale = frame_scale(shape)
+    return Window(top, left, side, scale, top / scale, left / scale)
+
+
+def draw_window(
+    sample: Sample, side: int, rng: np.random.Generator, *, jitter: bool = True
+) -> Window:
+    """Draw a window that shows at least one object, if one can be found.
+
+    Half of the windows are exactly those of inference. The others show the image at another
+    magnification and anywhere in the frame, as if it were a part of another image; of these one
+    in eight reaches over the lower right border of the image into padding.
+    """
+    height, width = sample.labels.shape
+    scale = frame_scale((height, width))
+    # Half the windows centre on a random object, so that sparse images are not mostly empty.
+    row, col = rng.uniform(0, height), rng.uniform(0, width)
+    if rng.random() < 0.75:
+        found = np.argwhere(sample.labels[:: max(1, height // 256), :: max(1, width // 256)])
+        if len(found):
+            pick = found[rng.integers(len(found))]
+            row, col = pick * (max(1, height // 256), max(1, width // 256)) + rng.random(2)
+    row += rng.normal(0, 0.2) * side / scale
+    col += rng.normal(0, 0.2) * side / scale
+    if not jitter or rng.random() < 0.5:
+        last = (FRAME - side) // STRIDE
+        token = [
+            int(np.clip(round((centre * scale - side / 2) / STRIDE), 0, last))
+            for centre in (row, col)
+        ]
+        return true_window((height, width), token[0] * STRIDE, token[1] * STRIDE, side)
+    scale *= _magnification(sample, scale, side, rng)
+    extent = side / scale
+    slack = 0.3 * extent if rng.random() < 0.125 else 0.0
+    row = float(np.clip(row - extent / 2, 0, max(0.0, height - extent + slack)))
+    col = float(np.clip(col - extent / 2, 0, max(0.0, width - extent + slack)))
+    top, left = (int(v) * STRIDE for v in rng.integers(0, (FRAME - side) // STRIDE + 1, 2))
+    return Window(top, left, side, scale, row, col)
+
+
+def _magnification(sample: Sample, scale: float, side: int, rng: np.random.Generator) -> float:
+    """Draw a factor that keeps typical objects between 8 and 600 model pixels."""
+    areas = np.bincount(sample.labels.ravel())[1:]
+    areas = areas[areas > 0]
+    factor = float(np.exp(rng.normal(0, 0.5)))
+    if not len(areas):
+        return factor
+    diameter = float(np.sqrt(np.median(areas))) * scale
+    smallest, largest = 12.0, min(600.0, 0.9 * side)
+    low, high = min(1.0, smallest / diameter), max(1.0, largest / diameter)
+    # An image should still fill most of the window.
+    low = max(low, min(1.0, 0.8 * side / (max(sample.labels.shape) * scale)))
+    return float(np.clip(factor, low, max(low, high)))
+
+
+def cut(sample: Sample, window: Window) -> Crop:
+    """Resample the part of a sample that a window shows.
+
+    The image is resampled with the antialiased bilinear filter of inference, labels by nearest
+    neighbour at half the window's resolution.
+    """
+    height, width = sample.labels.shape
+    side, scale = window.side, window.scale
+    rows = int(np.clip(round((height - window.row) * scale), 0, side))
+    cols = int(np.clip(round((width - window.col) * scale), 0, side))
+    image = np.zeros((side, side, 3), np.uint8)
+    inside = np.zeros((side, side), bool)
+    labels = np.zeros((side // TARGET_STEP, side // TARGET_STEP), np.int32)
+    if rows and cols:
+        image[:rows, :cols] = _resample(sample.image, window, rows, cols)
+        inside[:rows, :cols] = True
+        labels = _nearest(sample.labels, window, rows, cols)
+    return Crop(image, inside, labels, window, sample.grey)
+
+
+def _resample(image: NDArray[np.uint8], window: Window, rows: int, cols: int) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    height, width = image.shape[:2]
+    right = min(width, window.col + cols / window.scale)
+    bottom = min(height, window.row + rows / window.scale)
+    # Only the needed region and the filter's reach around it are handed over.
+    reach = int(np.ceil(2 / window.scale)) + 2
+    r0, c0 = max(0, int(window.row) - reach), max(0, int(window.col) - reach)
+    r1, c1 = int(np.ceil(bottom)) + reach, int(np.ceil(right)) + reach
+    piece = Image.fromarray(np.ascontiguousarray(image[r0:r1, c0:c1]))
+    box = (window.col - c0, window.row - r0, right - c0, bottom - r0)
+    return np.asarray(piece.resize((cols, rows), Image.Resampling.BILINEAR, box=box))
+
+
+def _nearest(labels: NDArray[np.int32], window: Window, rows: int, cols: int) -> NDArray[np.int32]:
+    size = window.side // TARGET_STEP
+    centres = (np.arange(size) + 0.5) * TARGET_STEP
+    r = np.floor(window.row + centres / window.scale).astype(np.intp)
+    c = np.floor(window.col + centres / window.scale).astype(np.intp)
+    taken = labels[
+        np.clip(r, 0, labels.shape[0] - 1)[:, None], np.clip(c, 0, labels.shape[1] - 1)
+    ].copy()
+    taken[centres >= rows] = 0
+    taken[:, centres >= cols] = 0
+    return taken

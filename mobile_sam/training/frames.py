@@ -1,0 +1,90 @@
+"""Whole frames with a frozen encoder, for tuning the decoder where it will work.
+
+In the crop phase the decoder sees 14 × 14 tokens, at inference 64 × 64. This source embeds a limited
+number of augmented frames once, keeps them as float16, and prompts them again and again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from .augment import augment
+from .batches import SimulatedPool, collate, normalise
+from .config import FRAME
+from .crops import Crop, cut, true_window
+from .data import modality_weights
+from .prompts import visible_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mobile_sam.modeling import Sam
+
+    from .batches import Batch
+    from .config import TrainConfig
+    from .data import Item, Reader
+
+TARGET_STEP = 4
+"""Targets of frames have the resolution of the decoder's logits: 256 × 256."""
+
+
+class FrameSource:
+    """Makes the batch of any step of the frame phase.
+
+    Frames are embedded when first asked for, so the first steps are slower. Which frame a step
+    shows, and how a frame is augmented, follows from the seed and the step alone.
+    """
+
+    def __init__(
+        self, model: Sam, items: Sequence[Item], reader: Reader, config: TrainConfig
+    ) -> None:
+        self.model, self.items, self.reader, self.config = model, list(items), reader, config
+        self.weights = modality_weights(self.items)
+        self.simulated = SimulatedPool(config.seed)
+        self._kept: dict[int, tuple[Crop, torch.Tensor]] = {}
+
+    def __call__(self, step: int) -> Batch:
+        """Return the batch of a step, always the same one."""
+        config = self.config
+        rng = np.random.default_rng([config.seed, step, 2])
+        # Every frame once before any frame again.
+        numbers = [(step * config.batch + i) % config.cached_frames for i in range(config.batch)]
+        frames = [self._frame(number) for number in numbers]
+        features = torch.stack([features for _, features in frames]).float()
+        return collate(
+            [crop for crop, _ in frames],
+            features,
+            rng,
+            prompts=config.prompts,
+            box_share=config.box_share,
+        )
+
+    def _frame(self, number: int) -> tuple[Crop, torch.Tensor]:
+        if number not in self._kept:
+            crop = self._draw(np.random.default_rng([self.config.seed, number, 3]))
+            pixels = torch.from_numpy(normalise(crop.image, crop.inside))[None]
+            with torch.no_grad():
+                features = self.model.image_encoder(pixels.to(self.model.device))[0]
+            self._kept[number] = crop, features.half().cpu()
+        return self._kept[number]
+
+    def _draw(self, rng: np.random.Generator) -> Crop:
+        """Draw a frame that shows an object, augmented but for its geometry."""
+        while True:
+            if rng.random() < self.config.simulated:
+                sample = self.simulated(rng)
+            else:
+                sample = self.reader(self.items[int(rng.choice(len(self.items), p=self.weights))])
+            window = true_window(sample.labels.shape, 0, 0, FRAME)  # type: ignore[arg-type]
+            crop = cut(sample, window)
+            if self.config.augment:
+                crop = augment(crop, rng)
+            step = FRAME // crop.labels.shape[0]
+            every = TARGET_STEP // step
+            labels = np.ascontiguousarray(crop.labels[::every, ::every])
+            if visible_objects(labels, TARGET_STEP):
+                return dataclasses.replace(crop, labels=labels)

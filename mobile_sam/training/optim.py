@@ -1,0 +1,110 @@
+"""Schedule, parameter groups and averaged weights."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ATTENTION_GAIN = 1.5
+"""Start gain of tied projections: a prompt's own place gets about e^4 of the others' attention."""
+
+FLOOR = 0.01
+"""Learning rate at the end, as a share of the highest."""
+
+
+def rate(progress: float, warmup: float) -> float:
+    """Learning rate at a share of the run, as a share of the highest: ramp, then half a cosine."""
+    progress = min(max(progress, 0.0), 1.0)
+    if progress < warmup:
+        return max(progress / warmup, 1e-3)
+    angle = math.pi * (progress - warmup) / (1 - warmup)
+    return FLOOR + (1 - FLOOR) * (1 + math.cos(angle)) / 2
+
+
+def parameter_groups(modules: Iterable[nn.Module], decay: float) -> list[dict[str, object]]:
+    """Split parameters into those with weight decay and those without (norms, biases, tables)."""
+    decayed: list[nn.Parameter] = []
+    kept: list[nn.Parameter] = []
+    for module in modules:
+        for part in module.modules():
+            for name, parameter in part.named_parameters(recurse=False):
+                if not parameter.requires_grad:
+                    continue
+                plain = parameter.ndim < 2 or isinstance(part, nn.Embedding) or 'bias' in name
+                (kept if plain else decayed).append(parameter)
+    return [
+        {'params': decayed, 'weight_decay': decay},
+        {'params': kept, 'weight_decay': 0.0},
+    ]
+
+
+class Average:
+    """Exponential moving average of a model's weights; buffers are copied.
+
+    The decay starts low and rises to its value, so early averages forget the random start.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay, self.updates = decay, 0
+        self.state = {name: v.detach().clone() for name, v in model.state_dict().items()}
+        self._learned = {name for name, _ in model.named_parameters()}
+
+    def update(self, model: nn.Module) -> None:
+        """Take in the weights after a step."""
+        self.updates += 1
+        share = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
+        mine: list[Tensor] = []
+        theirs: list[Tensor] = []
+        for name, value in model.state_dict().items():
+            if name in self._learned:
+                mine.append(self.state[name])
+                theirs.append(value.detach())
+            else:
+                self.state[name].copy_(value)
+        torch._foreach_lerp_(mine, theirs, share)
+
+    def load(self, state: dict[str, Tensor], updates: int) -> None:
+        """Go on from a saved average."""
+        for name, value in state.items():
+            self.state[name].copy_(value)
+        self.updates = updates
+
+
+def prepare_start(model: nn.Module, seed: int, *, octaves: float = 2.0) -> None:
+    """Change random start weights so that a short run gets further; shapes stay the same.
+
+    Position frequencies are redrawn over several octaves. With the default standard deviation of
+    1 a position is blurred over about a hundred model pixels, which weeks of training can sharpen;
+    spread over 1 … 2 ** `octaves`, neighbouring cells differ from the start.
+
+    The attentions between tokens and image start with equal query and key projections. Positions
+    are part of both, so image features near a prompt exchange with it from the first step; with
+    independent projections the decoder first spends hundreds of steps on marking everything.
+
+    The depthwise convolutions of TinyViT's blocks have no residual path. They start as the
+    identity, plus their random weights scaled down.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    modules = dict(model.named_modules())
+    with torch.no_grad():
+        for name, matrix in model.named_buffers():
+            if name.endswith('positional_encoding_gaussian_matrix'):
+                scale = torch.logspace(0, octaves, matrix.shape[1], base=2.0)
+                matrix.copy_(torch.randn(matrix.shape, generator=generator) * scale)
+        for name, module in modules.items():
+            if 'attn_' in name and name.endswith('q_proj'):
+                keys = modules[name.removesuffix('q_proj') + 'k_proj']
+                nn.init.orthogonal_(module.weight, ATTENTION_GAIN)
+                keys.weight.copy_(module.weight)
+            if 'point_embed' in name and isinstance(module, nn.Embedding):
+                module.weight.mul_(0.3)
+        for name, weight in model.named_parameters():
+            if name.endswith('local_conv.c.weight'):
+                weight.mul_(0.3)
+                weight[:, :, weight.shape[2] // 2, weight.shape[3] // 2] += 1
