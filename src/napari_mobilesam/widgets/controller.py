@@ -164,8 +164,8 @@ class AnnotatorController(QObject):
         return self._viewer
 
     @property
-    def labels(self) -> Labels | None:
-        """The Labels layer that objects go to."""
+    def labels(self) -> Any:
+        """The Labels layer that objects go to, or None."""
         return None if self._target is None else self._target.layer
 
     @property
