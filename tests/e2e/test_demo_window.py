@@ -44,11 +44,11 @@ def test_a_first_object_is_segmented(
     widget = furnish(viewer, sample)
     assert 'Annotator (napari-mobilesam)' in viewer.window.dock_widgets
     assert widget.window() is not widget, 'docked'
-    image, truth = viewer.layers[0], viewer.layers[1]
+    image = viewer.layers[0]
     assert isinstance(image, Image)
     assert tuple(image.scale) == pytest.approx(sample.voxel_size)
-    assert isinstance(truth, Labels)
-    assert not truth.visible
+    (truth,) = (layer for layer in viewer.layers if isinstance(layer, Labels) and not layer.visible)
+    np.testing.assert_array_equal(truth.data, sample.truth)
     assert viewer.dims.current_step[0] == sample.index[0]
 
     qtbot.waitUntil(lambda: len(widget.controller.objects) == 1, timeout=20_000)
