@@ -96,6 +96,8 @@ def generate_crop_boxes(
         for column, row in itertools.product(range(n_per_side), repeat=2):
             x0 = column * (crop_width - overlap)
             y0 = row * (crop_height - overlap)
+            if x0 >= width or y0 >= height:
+                continue  # rounding up used a tiny image up before the last crop
             boxes.append([x0, y0, min(x0 + crop_width, width), min(y0 + crop_height, height)])
             layers.append(layer)
     return boxes, layers
