@@ -359,7 +359,7 @@ def test_new_labels_too_large_for_memory(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_largest_label_is_read_slab_by_slab() -> None:
-    from napari_mobilesam.engine import CancelToken, Cancelled
+    from napari_mobilesam.engine import Cancelled, CancelToken
 
     data = np.zeros((4, 5, 6), np.uint16)
     data[2, 1, 1] = 99

@@ -60,7 +60,8 @@ class CandidatePanel(Section):
 
     def show_candidate(self, score: float, size: str, rank: int, count: int) -> None:
         """Show numbers of a candidate: `rank` of `count`, counted from 0."""
-        self.score.setValue(round(1000 * min(max(score, 0.0), 1.0)))
+        known = score if score == score else 0.0  # the only test that NaN fails
+        self.score.setValue(round(1000 * min(max(known, 0.0), 1.0)))
         self.score.setFormat(f'score {score:.2f}')
         self.size.setText(size)
         self.rank.setText(f'{rank + 1} / {count}')

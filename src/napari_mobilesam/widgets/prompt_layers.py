@@ -102,6 +102,7 @@ class PromptLayers:
         self._on_polarity = on_polarity
         self._connections: dict[str, Connections] = {}
         self._writing = False
+        self._known = 0
         self.points: Points | None = None
         self.boxes: Shapes | None = None
         self.ensure()
@@ -224,6 +225,7 @@ class PromptLayers:
     def state(self) -> PromptState:
         """Take down all prompts, for undo."""
         points, boxes = self.points, self.boxes
+        self._known = 0 if points is None else len(points.data)
         ndim = self._image.ndim
         return PromptState(
             points=np.empty((0, ndim)) if points is None else np.array(points.data, dtype=float),
@@ -279,6 +281,7 @@ class PromptLayers:
         )
         connections = self._adopt(layer)
         connections.connect(layer.events.features, self._on_features)
+        connections.connect(layer.events.set_data, self._on_redrawn)
         connections.connect(layer.events.feature_defaults, self._on_feature_defaults)
         layer.mouse_drag_callbacks.insert(0, self._flip_with_shift)
         connections.on_close(partial(layer.mouse_drag_callbacks.remove, self._flip_with_shift))
@@ -330,11 +333,26 @@ class PromptLayers:
         if not self._writing and event.action in _DONE:
             self._on_change()
 
+    def _on_redrawn(self, _event: Any = None) -> None:
+        # napari tells nobody of points that were pasted: their number is compared when it draws.
+        if self.points is not None and len(self.points.data) != self._known:
+            self._on_features()
+
     def _on_features(self, _event: Any = None) -> None:
         if not self._writing:
             self._on_change()
 
     def _on_feature_defaults(self, _event: Any = None) -> None:
+        if self.points is None:
+            return
+        defaults = self.points.feature_defaults[POLARITY]
+        if not isinstance(defaults.dtype, pd.CategoricalDtype):
+            # Selecting a point, and adding one selects it, makes text of the default. The next
+            # point would make text of the whole column, with colours in order of appearance.
+            self.points.feature_defaults = pd.DataFrame(
+                {POLARITY: _polarity_column((str(defaults.iloc[0]),))}
+            )
+            return  # which comes here again
         self._on_polarity()
 
     def _flip_with_shift(self, layer: Any, event: Any) -> Iterator[None]:
