@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         if kind == 'bool':
             options['action'] = argparse.BooleanOptionalAction
         elif kind.startswith('tuple'):
-            options.update(nargs='+', type=int if 'int' in kind else float)
+            options.update(nargs='+', type=_element_type(kind))
         else:
             name = kind.split(' ', 1)[0]
             options['type'] = {'Path': Path, 'int': int, 'float': float, 'str': str}[name]
@@ -43,10 +43,17 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def _element_type(kind: str) -> type:
+    return next(t for t in (int, float, str) if t.__name__ in kind)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Train as the arguments say."""
-    values = vars(parser().parse_args(arguments))
-    config = TrainConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in vars(parser().parse_args(arguments)).items()
+    }
+    config = TrainConfig(**values)
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')
     # Threads that wait by spinning make a step ten times slower as soon as another program runs;
     # OpenMP reads this when torch is imported.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .crops import Crop
+
+Pixel = TypeVar('Pixel', bound=np.generic)
 
 GREY_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -23,15 +25,15 @@ def augment(crop: Crop, rng: np.random.Generator) -> Crop:
     image, inside, labels = crop.image, crop.inside, crop.labels
     if bool(inside.all()):
         turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
-        image, labels = (_turn(a, turns, mirror) for a in (image, labels))
-    pixels = np.ascontiguousarray(image).astype(np.float32) / 255
+        image, labels = _turn(image, turns, mirror), _turn(labels, turns, mirror)
+    pixels = np.ascontiguousarray(image, np.float32) / np.float32(255)
     pixels = _grey(pixels, rng) if crop.grey else _colour(pixels, rng)
     pixels = _sharpness(pixels, rng)
     image = np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
     return dataclasses.replace(crop, image=image, labels=np.ascontiguousarray(labels))
 
 
-def _turn(array: NDArray[np.generic], turns: int, mirror: bool) -> NDArray[np.generic]:
+def _turn(array: NDArray[Pixel], turns: int, mirror: bool) -> NDArray[Pixel]:
     array = np.rot90(array, turns)
     return array[:, ::-1] if mirror else array
 
@@ -87,7 +89,7 @@ def _sharpness(pixels: NDArray[np.float32], rng: np.random.Generator) -> NDArray
 
         eight = Image.fromarray(np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8))
         blurred = eight.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.5, 2.5))))
-        pixels = np.asarray(blurred, np.float32) / 255
+        pixels = np.asarray(blurred, np.float32) / np.float32(255)
     elif chance < 0.4:
         # Noise of one, two or four model pixels: small images are magnified together with theirs.
         grain = int(rng.choice((1, 2, 4)))

@@ -46,6 +46,9 @@ class TrainConfig:
         Share of windows prompted with boxes first (the rest with one click).
     corrections : tuple of float
         Probabilities of 0, 1, 2, … correction clicks in a step.
+    modalities : tuple of str
+        Train on these modalities only; empty means all. A few minutes on one easy modality first
+        teach the decoder to follow prompts.
     simulated : float
         Share of windows from the simulator.
     aux_weight : float
@@ -71,6 +74,7 @@ class TrainConfig:
     prompts: int = 8
     box_share: float = 0.35
     corrections: tuple[float, ...] = (0.5, 0.35, 0.15)
+    modalities: tuple[str, ...] = ()
     simulated: float = 0.0
     augment: bool = True
     aux_weight: float = 0.5

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 TARGET_STEP = 2
 """Model pixels per target pixel: targets are half as fine as the window."""
 
+LARGEST, SMALLEST = 0.5, 12.0
+"""Typical objects are kept below a share of the window's side and above so many model pixels."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -85,9 +88,10 @@ def draw_window(
 ) -> Window:
     """Draw a window that shows at least one object, if one can be found.
 
-    Half of the windows are exactly those of inference. The others show the image at another
-    magnification and anywhere in the frame, as if it were a part of another image; of these one
-    in eight reaches over the lower right border of the image into padding.
+    Two thirds of the windows are exactly those of inference, unless typical objects would not
+    fit. The others show the image at another magnification and anywhere in the frame, as if it
+    were a part of another image; of these one in eight reaches over the lower right border of
+    the image into padding.
     """
     height, width = sample.labels.shape
     scale = frame_scale((height, width))
@@ -100,14 +104,15 @@ def draw_window(
             row, col = pick * (max(1, height // 256), max(1, width // 256)) + rng.random(2)
     row += rng.normal(0, 0.2) * side / scale
     col += rng.normal(0, 0.2) * side / scale
-    if not jitter or rng.random() < 0.5:
+    diameter = _typical_diameter(sample) * scale
+    if not jitter or (diameter < LARGEST * side and rng.random() < 0.67):
         last = (FRAME - side) // STRIDE
         token = [
             int(np.clip(round((centre * scale - side / 2) / STRIDE), 0, last))
             for centre in (row, col)
         ]
         return true_window((height, width), token[0] * STRIDE, token[1] * STRIDE, side)
-    scale *= _magnification(sample, scale, side, rng)
+    scale *= _magnification(sample, diameter, scale, side, rng)
     extent = side / scale
     slack = 0.3 * extent if rng.random() < 0.125 else 0.0
     row = float(np.clip(row - extent / 2, 0, max(0.0, height - extent + slack)))
@@ -116,16 +121,24 @@ def draw_window(
     return Window(top, left, side, scale, row, col)
 
 
-def _magnification(sample: Sample, scale: float, side: int, rng: np.random.Generator) -> float:
-    """Draw a factor that keeps typical objects between 8 and 600 model pixels."""
+def _typical_diameter(sample: Sample) -> float:
+    """Diameter of a disc of the objects' median area, image pixels; 0 without objects."""
     areas = np.bincount(sample.labels.ravel())[1:]
     areas = areas[areas > 0]
+    return float(np.sqrt(np.median(areas) * 4 / np.pi)) if len(areas) else 0.0
+
+
+def _magnification(
+    sample: Sample, diameter: float, scale: float, side: int, rng: np.random.Generator
+) -> float:
+    """Draw a factor that leaves typical objects (`diameter` in model pixels) recognisable."""
     factor = float(np.exp(rng.normal(0, 0.5)))
-    if not len(areas):
+    if not diameter:
         return factor
-    diameter = float(np.sqrt(np.median(areas))) * scale
-    smallest, largest = 12.0, min(600.0, 0.9 * side)
-    low, high = min(1.0, smallest / diameter), max(1.0, largest / diameter)
+    if diameter > LARGEST * side:
+        # Objects that fill a window cannot be told from its background.
+        return float(rng.uniform(0.2, LARGEST)) * side / diameter
+    low, high = min(1.0, SMALLEST / diameter), max(1.0, LARGEST * side / diameter)
     # An image should still fill most of the window.
     low = max(low, min(1.0, 0.8 * side / (max(sample.labels.shape) * scale)))
     return float(np.clip(factor, low, max(low, high)))

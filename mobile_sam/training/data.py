@@ -64,8 +64,8 @@ def read_items(folder: Path) -> list[Item]:
     ----------
     folder : Path
         Holds ``manifest.json`` (a list ``items`` with ``image``, ``label``, ``modality`` and
-        ``group``), or pairs of files called ``NAME_image.*`` and ``NAME_label.*``; in the second case
-        each pair is its own group and the parent folder's name its modality.
+        ``group``), or pairs of files called ``NAME_image.*`` and ``NAME_label.*``. Each of such
+        pairs is its own group, and the parent folder's name its modality.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Whole frames with a frozen encoder, for tuning the decoder where it will work.
 
-In the crop phase the decoder sees 14 × 14 tokens, at inference 64 × 64. This source embeds a limited
-number of augmented frames once, keeps them as float16, and prompts them again and again.
+In the crop phase the decoder sees 14 × 14 tokens, at inference 64 × 64. This source embeds a
+limited number of augmented frames once, keeps them as float16, and prompts them again and again.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class FrameSource:
                 sample = self.simulated(rng)
             else:
                 sample = self.reader(self.items[int(rng.choice(len(self.items), p=self.weights))])
-            window = true_window(sample.labels.shape, 0, 0, FRAME)  # type: ignore[arg-type]
+            window = true_window(sample.labels.shape, 0, 0, FRAME)
             crop = cut(sample, window)
             if self.config.augment:
                 crop = augment(crop, rng)

@@ -91,7 +91,7 @@ class Trainer:
     def _source(self) -> Callable[[int], Batch]:
         if self.config.phase == 'crops':
             if self.config.channels_last:
-                self.model.image_encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                self.model.image_encoder.to(memory_format=torch.channels_last)
             return CropSource(self.train_items, self.reader, self.config, self.ranks.size)
         from .frames import FrameSource
 
@@ -277,7 +277,12 @@ def _items(config: TrainConfig) -> tuple[list[Item], list[Item]]:
         fluorescence = [i for i in items if i.modality == 'fluorescence'] or items
         chosen = fluorescence[:: max(1, len(fluorescence) // config.limit)][: config.limit]
         return chosen, chosen
-    return split_items(items)
+    learned, held = split_items(items)
+    if config.modalities:
+        learned, held = (
+            [i for i in part if i.modality in config.modalities] for part in (learned, held)
+        )
+    return learned, held
 
 
 def initialise(model: Sam, path: Path) -> None:

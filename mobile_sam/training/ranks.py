@@ -64,7 +64,7 @@ class Ranks:
         flat = torch.cat([g.reshape(-1) for g in gradients])
         distributed.all_reduce(flat)
         flat /= self.size
-        parts = flat.split([g.numel() for g in gradients])
+        parts = torch.split(flat, [g.numel() for g in gradients])
         for parameter, part in zip(parameters, parts, strict=True):
             parameter.grad = part.view_as(parameter)
 

@@ -120,7 +120,7 @@ class Evaluator:
                     rows[item.modality].append(answers.score(masks, self.corrections))
                 clicking += time.perf_counter() - start
                 clicks += len(chosen) * (2 + self.corrections)
-        counts = defaultdict(int)
+        counts: dict[str, int] = defaultdict(int)
         for item in self.items:
             counts[item.modality] += 1
         modalities = {
@@ -155,7 +155,7 @@ def choose_objects(sample: Sample, objects: int | None) -> list[int]:
     """Choose objects of at least 8 model pixels, evenly over the order of their areas."""
     areas = np.bincount(sample.labels.ravel())
     areas[0] = 0
-    least = np.pi / 4 * (SMALLEST / frame_scale(sample.labels.shape)) ** 2  # type: ignore[arg-type]
+    least = np.pi / 4 * (SMALLEST / frame_scale(sample.labels.shape)) ** 2
     order = [int(i) for i in np.argsort(areas, kind='stable') if areas[i] >= max(1.0, least)]
     if objects is None or len(order) <= objects:
         return order

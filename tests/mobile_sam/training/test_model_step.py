@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mobile_sam.build_sam import build_sam_vit_t
+from mobile_sam.modeling import Sam
+from mobile_sam.training.batches import CropSource
+from mobile_sam.training.config import TrainConfig
+from mobile_sam.training.crops import Window
+from mobile_sam.training.data import Reader, read_items
+from mobile_sam.training.model_step import answer, interactive_loss, position_slices
+
+
+@pytest.fixture(scope='module')
+def model() -> Sam:
+    torch.manual_seed(0)
+    return build_sam_vit_t()
+
+
+def test_windows_get_their_slice_of_the_frames_positions(model: Sam):
+    windows = [Window(160, 320, 224, 1, 0, 0), Window(800, 0, 224, 1, 0, 0)]
+    slices = position_slices(model, windows)
+    whole = model.prompt_encoder.get_dense_pe()[0]
+    assert torch.equal(slices[0], whole[:, 10:24, 20:34])
+    assert torch.equal(slices[1], whole[:, 50:64, 0:14])
+
+
+def test_answers_on_the_frame_are_those_of_the_model(model: Sam):
+    features = torch.randn(1, 256, 64, 64)
+    coords, labels = torch.tensor([[[300.0, 200.0]]]), torch.tensor([[1]])
+    box = torch.tensor([[100.0, 120.0, 400.0, 380.0]])
+    prior = torch.randn(1, 1, 256, 256)
+    positions = model.prompt_encoder.get_dense_pe()
+    with torch.no_grad():
+        for points, boxes, tokens, kinds in [
+            ((coords, labels), None, torch.cat([coords, coords * 0], 1), [[1, -1]]),
+            (None, box, box.view(1, 2, 2), [[2, 3]]),
+            ((coords, labels), box, torch.cat([coords, box.view(1, 2, 2)], 1), [[1, 2, 3]]),
+        ]:
+            sparse, dense = model.prompt_encoder(points, boxes, prior)
+            expected, scores = model.mask_decoder.predict_masks(features, positions, sparse, dense)
+            mine, found = answer(model, features, positions, tokens, torch.tensor(kinds), prior)
+            torch.testing.assert_close(mine, expected)
+            torch.testing.assert_close(found, scores)
+
+
+def test_a_step_gives_gradient_to_every_part_and_is_repeatable(model: Sam, folder: Path):
+    config = TrainConfig(
+        data=folder, out=folder, steps=1, crop_sizes=(224,), crop_weights=(1.0,), batch=2, prompts=2
+    )
+    source = CropSource(read_items(folder), Reader(), config)
+    batch, again = source(3), source(3)
+    assert torch.equal(batch.images, again.images)
+    assert torch.equal(batch.coords, again.coords)
+    assert not torch.equal(batch.images, source(4).images)
+    features = model.image_encoder(batch.images)
+    rng = np.random.default_rng(0)
+    result = interactive_loss(model, features, batch, rng, corrections=1)
+    model.zero_grad()
+    result.loss.backward()
+    without = {name for name, p in model.named_parameters() if p.grad is None}
+    unused = ('norm_head.weight', 'norm_head.bias', 'head.weight', 'head.bias')
+    assert without == {f'image_encoder.{name}' for name in unused}
+    assert 0 <= result.iou_last <= 1

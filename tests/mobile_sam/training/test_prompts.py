@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mobile_sam.training.crops import Window
+from mobile_sam.training.prompts import (
+    correction_click,
+    first_prompts,
+    interior_point,
+    jittered_box,
+    to_frame,
+    visible_objects,
+)
+
+RING = np.zeros((40, 40), bool)
+RING[5:35, 5:35] = True
+RING[10:30, 10:30] = False
+
+
+def test_points_are_inside_even_of_a_ring():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        assert RING[interior_point(RING, rng)]
+
+
+def test_first_prompts_are_inside_their_object_in_the_frame():
+    window = Window(160, 320, 224, 4.0, 0, 0)
+    masks = np.zeros((40, 112, 112), bool)
+    masks[:, 30:50, 60:70] = True
+    made = first_prompts(masks, window, np.random.default_rng(0), box_share=0.5)
+    assert 5 < made.is_box.sum() < 35
+    for coords, labels, is_box in zip(made.coords, made.labels, made.is_box, strict=True):
+        if is_box:
+            assert labels.tolist() == [2, 3]
+            assert (coords[0] < coords[1]).all()
+        else:
+            assert labels.tolist() == [1, -1]
+            # Half a pixel is added by the prompt encoder.
+            assert 320 + 120 <= coords[0, 0] + 0.5 <= 320 + 140
+            assert 160 + 60 <= coords[0, 1] + 0.5 <= 160 + 100
+
+
+def test_boxes_are_jittered_by_a_tenth_and_sometimes_exact():
+    mask = np.zeros((100, 100), bool)
+    mask[20:60, 30:50] = True
+    rng = np.random.default_rng(0)
+    boxes = np.array([jittered_box(mask, rng) for _ in range(2000)])
+    exact = (boxes == (20, 30, 60, 50)).all(1)
+    assert 0.25 < exact.mean() < 0.35
+    moved = boxes[~exact] - (20, 30, 60, 50)
+    np.testing.assert_allclose(moved.std(0), (4, 2, 4, 2), rtol=0.1)
+
+
+def test_the_robot_clicks_in_the_middle_of_the_largest_error():
+    wanted = np.zeros((40, 40), bool)
+    wanted[10:21, 10:21] = True
+    assert correction_click(np.zeros_like(wanted), wanted) == (15, 15, 1)
+    found = wanted.copy()
+    found[25:38, 20:33] = True
+    assert correction_click(found, wanted) == (31, 26, 0)
+    assert correction_click(wanted, wanted) == (15, 15, 1)
+    with pytest.raises(ValueError, match='empty'):
+        correction_click(~wanted & False, ~wanted & False)
+
+
+def test_random_corrections_lie_in_the_error_and_are_labelled_by_it():
+    rng = np.random.default_rng(0)
+    wanted = np.zeros((40, 40), bool)
+    wanted[10:20, 10:20] = True
+    found = np.roll(wanted, 5, 1)
+    for _ in range(100):
+        row, col, label = correction_click(found, wanted, rng)
+        assert found[row, col] != wanted[row, col]
+        assert label == wanted[row, col]
+
+
+def test_specks_and_slivers_are_not_prompted():
+    labels = np.zeros((112, 112), np.int32)
+    labels[5:20, 5:20] = 1
+    labels[50:52, 50:52] = 2
+    labels[:, 111] = 3
+    assert visible_objects(labels, 2.0) == [1]
+
+
+def test_positions_in_the_frame():
+    window = Window(160, 320, 224, 4.0, 0, 0)
+    assert to_frame(1.0, 3.0, window, 2.0) == (325.5, 161.5)
