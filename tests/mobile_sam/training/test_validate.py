@@ -11,7 +11,9 @@ from mobile_sam.build_sam import build_sam_vit_t
 from mobile_sam.modeling import Sam
 from mobile_sam.training.config import TrainConfig
 from mobile_sam.training.data import Item, Reader, read_items
+from mobile_sam.training.evaluate import main
 from mobile_sam.training.frames import FrameSource
+from mobile_sam.training.state import export
 from mobile_sam.training.validate import (
     Evaluator,
     choose_items,
@@ -100,3 +102,16 @@ def test_frames_are_embedded_once(folder: Path, model: Sam, tmp_path: Path):
     assert batch.targets.shape == (3, 256, 256)
     assert torch.equal(source(1).images, batch.images)
     assert not torch.equal(source(1).coords, batch.coords)
+
+
+def test_weights_are_compared_from_the_command_line(
+    folder: Path, model: Sam, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    weights = export(model.state_dict(), tmp_path / 'some.pt')
+    given = ['--data', str(folder), '--weights', str(weights), '--json', str(tmp_path / 'out')]
+    with caplog.at_level('INFO'):
+        main([*given, '--images', '1', '--objects', '1', '--corrections', '0'])
+    assert '| macro |' in caplog.text
+    report = json.loads((tmp_path / 'out' / 'some.json').read_text())
+    # Every fifth group, from the first: one of three, and one of two.
+    assert report['macro']['objects'] == 2
