@@ -62,7 +62,8 @@ class Mouse:
         for step in range(1, steps + 1):
             # QTest.mouseMove carries no button: the event is made here.
             _move(self.canvas, first + (last - first) * (step / steps), left)
-            QApplication.processEvents()
+            # vispy drops moves that follow each other within 10 ms.
+            QTest.qWait(20)
         QTest.mouseRelease(self.canvas, left, NONE, last)
         QApplication.processEvents()
 

@@ -174,8 +174,6 @@ class AnnotatorWidget(QWidget):
         """Follow the dock: napari closes it by taking the parent away, without a close event."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.tear_down()
-        elif event.type() == QEvent.Type.Show and not self._closed:
-            self._canvas_keys.watch(self.window())
         return bool(super().event(event))
 
     def tear_down(self) -> None:
@@ -209,6 +207,7 @@ class AnnotatorWidget(QWidget):
         if shown is None or image is None:
             self.candidate_panel.show_nothing()
             return
+        self._canvas_keys.watch(self.window())
         self.candidate_panel.show_candidate(
             shown.score,
             area_text(image, shown.prediction.key, shown.n_pixels),

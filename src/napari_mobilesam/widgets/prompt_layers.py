@@ -102,7 +102,7 @@ class PromptLayers:
         self._on_polarity = on_polarity
         self._connections: dict[str, Connections] = {}
         self._writing = False
-        self._known = 0
+        self._known: tuple[str, ...] = ()
         self.points: Points | None = None
         self.boxes: Shapes | None = None
         self.ensure()
@@ -225,11 +225,11 @@ class PromptLayers:
     def state(self) -> PromptState:
         """Take down all prompts, for undo."""
         points, boxes = self.points, self.boxes
-        self._known = 0 if points is None else len(points.data)
+        self._known = self._polarities()
         ndim = self._image.ndim
         return PromptState(
             points=np.empty((0, ndim)) if points is None else np.array(points.data, dtype=float),
-            polarity=() if points is None else tuple(map(str, points.features[POLARITY])),
+            polarity=self._known,
             boxes=() if boxes is None else tuple(np.array(box, dtype=float) for box in boxes.data),
         )
 
@@ -281,7 +281,7 @@ class PromptLayers:
         )
         connections = self._adopt(layer)
         connections.connect(layer.events.features, self._on_features)
-        connections.connect(layer.events.set_data, self._on_redrawn)
+        connections.connect(layer.events.set_data, self._on_features)
         connections.connect(layer.events.feature_defaults, self._on_feature_defaults)
         layer.mouse_drag_callbacks.insert(0, self._flip_with_shift)
         connections.on_close(partial(layer.mouse_drag_callbacks.remove, self._flip_with_shift))
@@ -333,14 +333,14 @@ class PromptLayers:
         if not self._writing and event.action in _DONE:
             self._on_change()
 
-    def _on_redrawn(self, _event: Any = None) -> None:
-        # napari tells nobody of points that were pasted: their number is compared when it draws.
-        if self.points is not None and len(self.points.data) != self._known:
-            self._on_features()
-
     def _on_features(self, _event: Any = None) -> None:
-        if not self._writing:
+        # Comes with every step of a drag, too: only what features say is looked at, not places.
+        # Also called on redrawing: napari tells in no other way of points that were pasted.
+        if not self._writing and self._polarities() != self._known:
             self._on_change()
+
+    def _polarities(self) -> tuple[str, ...]:
+        return () if self.points is None else tuple(map(str, self.points.features[POLARITY]))
 
     def _on_feature_defaults(self, _event: Any = None) -> None:
         if self.points is None:
