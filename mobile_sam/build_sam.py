@@ -113,8 +113,7 @@ def _assemble(
         ),
     )
     if checkpoint is not None:
-        from .checkpoints import infer_architecture, load_state_dict
+        from .checkpoints import load_state_dict
 
-        architecture = infer_architecture(sam.state_dict())
-        sam.load_state_dict(load_state_dict(checkpoint, architecture=architecture), strict=True)
+        sam.load_state_dict(load_state_dict(checkpoint, model=sam), strict=True)
     return sam.eval()

@@ -12,6 +12,9 @@ from .errors import DamagedCheckpointError, IncompatibleCheckpointError
 if TYPE_CHECKING:
     import torch
 
+#: Name → (shape, is floating point) of a model's tensors, in the model's order.
+Layout = Mapping[str, tuple[tuple[int, ...], bool]]
+
 _PREFIXES = ('module.', '_orig_mod.', 'sam.')
 _VIT_BY_WIDTH_AND_DEPTH = {(768, 12): 'vit_b', (1024, 24): 'vit_l', (1280, 32): 'vit_h'}
 _SHOWN = 3
@@ -56,19 +59,21 @@ def infer_architecture(state: Mapping[str, Any]) -> str:
     )
 
 
-@lru_cache(maxsize=4)
-def expected_layout(architecture: str) -> Mapping[str, tuple[tuple[int, ...], bool]]:
-    """Give name → (shape, is floating point) of a model's tensors, in the model's order."""
-    import torch
-
-    from mobile_sam.build_sam import sam_model_registry
-
-    # On the meta device, a model has shapes but no numbers: vit_h costs no 2.5 GB.
-    with torch.device('meta'):
-        state = sam_model_registry[architecture]().state_dict()
+def layout_of(state: Mapping[str, torch.Tensor]) -> Layout:
+    """Give the layout of a model's state dict."""
     return MappingProxyType(
         {key: (tuple(value.shape), value.is_floating_point()) for key, value in state.items()}
     )
+
+
+@lru_cache(maxsize=4)
+def expected_layout(architecture: str) -> Layout:
+    """Give the layout of an architecture, where no model of it is at hand."""
+    from mobile_sam.build_sam import sam_model_registry
+
+    # Not on the meta device, though that would need no memory: arithmetic there makes torch
+    # import its compiler and triton, whose LLVM crashes a process that draws with Mesa's.
+    return layout_of(sam_model_registry[architecture]().state_dict())
 
 
 def strip_prefixes(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,7 +87,9 @@ def strip_prefixes(state: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def check_layout(state: Mapping[str, torch.Tensor], architecture: str) -> None:
+def check_layout(
+    state: Mapping[str, torch.Tensor], architecture: str, layout: Layout | None = None
+) -> None:
     """Raise unless names, shapes and kinds of numbers are exactly those of the model.
 
     Reads no tensor's content, so it is safe on tensors that claim to be huge.
@@ -94,7 +101,7 @@ def check_layout(state: Mapping[str, torch.Tensor], architecture: str) -> None:
     """
     import torch
 
-    layout = expected_layout(architecture)
+    layout = expected_layout(architecture) if layout is None else layout
     missing = [key for key in layout if key not in state]
     surplus = [key for key in state if key not in layout]
     wrong = []
@@ -124,7 +131,10 @@ def check_layout(state: Mapping[str, torch.Tensor], architecture: str) -> None:
 
 
 def plain_tensors(
-    state: Mapping[str, torch.Tensor], architecture: str, origin: str
+    state: Mapping[str, torch.Tensor],
+    architecture: str,
+    origin: str,
+    layout: Layout | None = None,
 ) -> dict[str, torch.Tensor]:
     """Copy a checked state to plain float32 and int64 tensors, in the model's order.
 
@@ -137,7 +147,8 @@ def plain_tensors(
 
     result = {}
     broken = []
-    for key, (_, floating) in expected_layout(architecture).items():
+    layout = expected_layout(architecture) if layout is None else layout
+    for key, (_, floating) in layout.items():
         dtype = torch.float32 if floating else torch.int64
         value = (
             state[key].detach().to(dtype=dtype, copy=True, memory_format=torch.contiguous_format)

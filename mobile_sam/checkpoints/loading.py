@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import IncompatibleCheckpointError
-from .layout import check_layout, infer_architecture, plain_tensors, strip_prefixes
+from .layout import (
+    Layout,
+    check_layout,
+    infer_architecture,
+    layout_of,
+    plain_tensors,
+    strip_prefixes,
+)
 from .reading import read_tensors
 from .registry import DEFAULT_NAME
 from .search import find
@@ -49,7 +56,7 @@ class LoadedModel:
 
 
 def load_state_dict(
-    path: str | PathLike[str], *, architecture: str | None = None
+    path: str | PathLike[str], *, model: Sam | None = None
 ) -> dict[str, torch.Tensor]:
     """Read a checkpoint file, safely and strictly.
 
@@ -61,8 +68,8 @@ def load_state_dict(
     ----------
     path : str or path-like
         The file.
-    architecture : str, optional
-        What it must be; by default any of the supported ones.
+    model : Sam, optional
+        The model that it must fit; by default any of the supported ones.
 
     Returns
     -------
@@ -81,7 +88,9 @@ def load_state_dict(
     IncompatibleCheckpointError
         Its tensors are not those of the model.
     """
-    return _read(Path(path), architecture)[0]
+    path = Path(path)
+    state, found, _ = _open(path, None if model is None else infer_architecture(model.state_dict()))
+    return _checked(path, state, found, None if model is None else layout_of(model.state_dict()))
 
 
 def load_model(
@@ -115,14 +124,15 @@ def load_model(
     found = find(
         name_or_path, allow_download=allow_download, progress=progress, cancelled=cancelled
     )
-    state, architecture, note = _read(
+    state, architecture, note = _open(
         found.path, None if found.info is None else found.info.architecture
     )
     # Imported only now: a file that is no good should not cost the import of the model.
     from mobile_sam.build_sam import sam_model_registry
 
     model = sam_model_registry[architecture]()
-    model.load_state_dict(state, strict=True)
+    layout = layout_of(model.state_dict())
+    model.load_state_dict(_checked(found.path, state, architecture, layout), strict=True)
     model.eval()
     digest = file_digest(found.path)
     notices = [notice for notice in (found.notice, note) if notice]
@@ -141,16 +151,26 @@ def file_digest(path: str | PathLike[str]) -> str:
         return hashlib.file_digest(stream, 'sha256').hexdigest()
 
 
-def _read(path: Path, architecture: str | None) -> tuple[dict[str, torch.Tensor], str, str | None]:
+def _open(path: Path, architecture: str | None) -> tuple[dict[str, torch.Tensor], str, str | None]:
+    """Read the tensors, and tell their architecture and what was left out."""
     raw, note = read_tensors(path)
-    state: Mapping[str, torch.Tensor] = strip_prefixes(raw)
+    state = strip_prefixes(raw)
     try:
         found = infer_architecture(state)
         if architecture is not None and found != architecture:
             raise IncompatibleCheckpointError(
                 f'Expected {architecture}, found {found}. Choose another file, or build {found}.'
             )
-        check_layout(state, found)
     except IncompatibleCheckpointError as error:
         raise IncompatibleCheckpointError(f'{path}: {error}') from error
-    return plain_tensors(state, found, str(path)), found, note
+    return state, found, note
+
+
+def _checked(
+    path: Path, state: Mapping[str, torch.Tensor], architecture: str, layout: Layout | None
+) -> dict[str, torch.Tensor]:
+    try:
+        check_layout(state, architecture, layout)
+    except IncompatibleCheckpointError as error:
+        raise IncompatibleCheckpointError(f'{path}: {error}') from error
+    return plain_tensors(state, architecture, str(path), layout)

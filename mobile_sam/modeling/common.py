@@ -72,9 +72,7 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         widths = [input_dim, *[hidden_dim] * (num_layers - 1), output_dim]
-        self.layers = nn.ModuleList(
-            nn.Linear(n_in, n_out) for n_in, n_out in pairwise(widths)
-        )
+        self.layers = nn.ModuleList(nn.Linear(n_in, n_out) for n_in, n_out in pairwise(widths))
         self.sigmoid_output = sigmoid_output
 
     def forward(self, x: Tensor) -> Tensor:
@@ -126,3 +124,40 @@ def image_neck(in_channels: int, out_channels: int) -> nn.Sequential:
         nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1, bias=False),
         LayerNorm2d(out_channels),
     )
+
+
+class StochasticDepth(nn.Module):
+    """Leave a residual branch out of some of the batch's items, while training.
+
+    Written here rather than taken from torchvision, whose import brings triton and the LLVM in it:
+    loaded into a process that draws with Mesa (napari with llvmpipe or an AMD card), that LLVM
+    meets the one of Mesa, and the process dies.
+
+    Parameters
+    ----------
+    probability : float
+        Of leaving an item out, 0 <= probability < 1; what stays is scaled up accordingly.
+
+    Raises
+    ------
+    ValueError
+        If it is no such probability.
+
+    References
+    ----------
+    Huang et al. 2016, "Deep Networks with Stochastic Depth", arXiv:1603.09382.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        if not 0 <= probability < 1:
+            raise ValueError(f'expected a probability of at least 0 and below 1; got {probability}')
+        self.probability = probability
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, ...) to the same shape."""
+        if not self.training or self.probability == 0:
+            return x
+        kept = 1 - self.probability
+        mask = torch.empty((len(x), *(1,) * (x.ndim - 1)), dtype=x.dtype, device=x.device)
+        return x * mask.bernoulli_(kept).div_(kept)

@@ -17,13 +17,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from torchvision.ops import StochasticDepth
 
-from .common import image_neck, join_windows, split_windows
+from .common import StochasticDepth, image_neck, join_windows, split_windows
 
 PATCH = 16  # pixels of the input per feature, along each side
 _STRIDE_ONE_WIDTHS = (320, 448, 576)  # merges into these widths keep the resolution
@@ -79,7 +79,7 @@ class MBConv(nn.Module):
         self.conv2 = conv_bn(hidden, hidden, 3, groups=hidden)
         # Starting at zero, the block is the identity (but for the activation) at first.
         self.conv3 = conv_bn(hidden, dim, bn_weight=0.0)
-        self.drop_path = StochasticDepth(drop_path, 'row')
+        self.drop_path = StochasticDepth(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block."""
@@ -120,11 +120,12 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
         self.attention_biases = nn.Parameter(torch.zeros(num_heads, resolution**2))
-        cell = torch.arange(resolution**2)
-        row, col = cell // resolution, cell % resolution
-        distance = (row[:, None] - row).abs() * resolution + (col[:, None] - col).abs()
+        # In numpy: on the meta device (a layout without memory) torch would decompose the division,
+        # which imports its compiler and triton; `StochasticDepth` says what comes of that.
+        row, col = np.divmod(np.arange(resolution**2), resolution)
+        distance = np.abs(row[:, None] - row) * resolution + np.abs(col[:, None] - col)
         self.attention_bias_idxs: Tensor
-        self.register_buffer('attention_bias_idxs', distance, persistent=False)
+        self.register_buffer('attention_bias_idxs', torch.tensor(distance), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Attend within each of the windows `x`, (B, N, C) with N = resolution²."""
@@ -170,7 +171,7 @@ class TinyViTBlock(nn.Module):
         super().__init__()
         self.window_size = window_size
         self.attn = Attention(dim, num_heads, window_size)
-        self.drop_path = StochasticDepth(drop_path, 'row')
+        self.drop_path = StochasticDepth(drop_path)
         self.mlp = Mlp(dim, int(dim * mlp_ratio), drop)
         self.local_conv = conv_bn(dim, dim, local_conv_size, groups=dim)
 
