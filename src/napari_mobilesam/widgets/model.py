@@ -65,7 +65,8 @@ def load_checkpoint(checkpoint: str, device: str) -> LoadedSegmenter:
         segmenter=SamSegmenter(loaded, device=device),
         title=name,
         notice=found.notice or '',
-        official_offered=checkpoint == OFFICIAL and name != OFFICIAL,
+        # Not where the user's own file stands in: they know what they want.
+        official_offered=checkpoint == OFFICIAL and name == checkpoints.BUNDLED_NAME,
     )
 
 

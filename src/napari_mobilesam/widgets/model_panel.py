@@ -7,6 +7,12 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSize
 
 from .section import Section
 
+_OFFER = 'Our own checkpoint for microscopy. The official MobileSAM can be fetched:'
+
+
+def _duration(ms: float) -> str:
+    return f'{ms:.0f} ms' if ms < 10_000 else f'{ms / 1000:.1f} s'
+
 
 def _line() -> QLabel:
     label = QLabel()
@@ -34,7 +40,7 @@ class ModelPanel(Section):
         self.name = _line()
         self.times = _line()
         self.notice = _line()
-        self.download = QPushButton('Download')
+        self.download = QPushButton('Download (40.7 MB)')
         self.download.setToolTip(
             'Fetch the official MobileSAM checkpoint (Apache-2.0, 40.7 MB) from its repository '
             'on github.com, check its SHA-256, and use it from now on'
@@ -68,7 +74,7 @@ class ModelPanel(Section):
     def show_ready(self, title: str, device: str, notice: str, offered: bool) -> None:
         """The model answers."""
         text = f'{title} on {device}' if device else title
-        hint = 'The official MobileSAM is better on pictures of other kinds:' if offered else ''
+        hint = _OFFER if offered else ''
         self._set(text, hint, offered=offered, retry=False)
         self.name.setToolTip(notice)
         self.notice.setToolTip(notice)
@@ -82,7 +88,7 @@ class ModelPanel(Section):
         self._encode_ms = self._encode_ms if encode_ms is None else encode_ms
         self._decode_ms = self._decode_ms if decode_ms is None else decode_ms
         parts = [
-            f'{name} {value:.0f} ms'
+            f'{name} {_duration(value)}'
             for name, value in (('plane', self._encode_ms), ('click', self._decode_ms))
             if value is not None
         ]

@@ -365,4 +365,8 @@ class PromptLayers:
         while event.type == 'mouse_move':
             yield
         # The mode's own callback adds the point after this one: put it back when that is done.
-        QTimer.singleShot(0, partial(setattr, self, 'polarity', before))
+        QTimer.singleShot(0, partial(self._put_back, before))
+
+    def _put_back(self, polarity: str) -> None:
+        if self.points is not None:  # it may be gone by now, and is not made anew for this
+            self.polarity = polarity

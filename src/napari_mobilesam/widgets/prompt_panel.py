@@ -32,7 +32,7 @@ class PromptPanel(Section):
         self.positive = self._tool('Positive', 'Click on the object', 'toggle_polarity')
         self.negative = self._tool('Negative', 'Click beside it, or Shift-click', 'toggle_polarity')
         self.box = self._tool('Box', 'Drag a box round the object', 'use_boxes')
-        self.clear = QPushButton('Clear')
+        self.clear = QPushButton(' Clear')
         self.clear.setToolTip(tooltip('clear'))
         self.positive.setIcon(chip_icon(POSITIVE_COLOUR, '+'))
         self.negative.setIcon(chip_icon(NEGATIVE_COLOUR, '-'))
@@ -70,7 +70,7 @@ class PromptPanel(Section):
         self.clear.setIcon(theme_icon('delete_shape', theme))
 
     def _tool(self, text: str, hint: str, action: str) -> QPushButton:
-        button = QPushButton(text)
+        button = QPushButton(f' {text}')  # Qt leaves no room between icon and text
         button.setCheckable(True)
         button.setIconSize(ICON_SIZE)
         button.setToolTip(f'{hint}\n{tooltip(action)}')
