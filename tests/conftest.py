@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,20 @@ import pytest
 from hypothesis import settings
 
 # Before anything imports torch or napari: both read these once. Two threads are plenty for
-# test-sized models, and do not fight over a small machine.
+# test-sized models, and waiting ones that sleep do not fight over a small or busy machine.
 os.environ.setdefault('OMP_NUM_THREADS', '2')
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 os.environ.setdefault('NAPARI_ENSURE_PLUGIN_MAIN_THREAD', '1')
 
 # No deadline: a busy machine is no bug. The same examples each time: a failure can be repeated.
 settings.register_profile('repeatable', deadline=None, derandomize=True, database=None)
 settings.load_profile('repeatable')
+
+# Some tests bring triton in (torchvision, ONNX export, the meta device). Its LLVM has to be there
+# before Mesa's, which comes with the first canvas, or the process dies. The plugin itself never
+# imports it: tests/mobile_sam/modeling/test_common.py holds that.
+with suppress(ImportError):
+    import triton  # noqa: F401
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
