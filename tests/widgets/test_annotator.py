@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -195,9 +198,6 @@ def test_settings_are_read(make_napari_viewer: Any) -> None:
 
 def test_t20_importing_the_widget_imports_no_model(tmp_path: Path) -> None:
     """T20: neither torch nor skimage, and no Qt application."""
-    import subprocess
-    import sys
-
     code = (
         'import sys, napari_mobilesam.widgets\n'
         "print([m for m in ('torch', 'torchvision', 'skimage') if m in sys.modules])\n"
@@ -218,3 +218,32 @@ def test_opens_from_the_menu(make_napari_viewer: Any, qtbot: Any, npe2pm: Any) -
         assert isinstance(widget, AnnotatorWidget)
         assert isinstance(widget.controller.image, Image)
         viewer.window.remove_dock_widget(widget)
+
+
+def test_a_script_may_end_with_the_window_open(tmp_path: Path) -> None:
+    """Qt then destroys the widget at exit: nothing of it may be touched any more."""
+    code = """
+import time
+import napari, numpy as np
+from fakes import FakeSegmenter
+from qtpy.QtWidgets import QApplication
+from napari_mobilesam.widgets import AnnotatorWidget
+
+viewer = napari.Viewer(show=False)
+viewer.add_image(np.zeros((32, 32)))
+widget = AnnotatorWidget(viewer, segmenter_factory=FakeSegmenter)
+viewer.window.add_dock_widget(widget)
+while not widget.status.text.text().startswith('Click'):
+    QApplication.processEvents()
+    time.sleep(0.01)
+"""
+    support = Path(__file__).resolve().parents[1] / 'support'
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, 'PYTHONPATH': str(support)},
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr

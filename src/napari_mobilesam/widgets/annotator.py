@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +91,7 @@ class AnnotatorWidget(QWidget):
         self.controller.start()
         self.model.load()
         # A viewer that closes destroys the dock without a word to this widget.
-        self.destroyed.connect(partial(_tear_down, weakref.ref(self)))
+        self.destroyed.connect(partial(_abandon, weakref.ref(self)))
 
     # -- building
 
@@ -180,12 +179,16 @@ class AnnotatorWidget(QWidget):
         """Take everything back: callbacks, keys, layers, thread. Committed labels stay."""
         if self._closed:
             return
-        self._closed = True
-        self._bridge.close()
+        self.stop_threads()
         self._connections.close()
         self._canvas_keys.close()
         self._end_progress()
         self.controller.close()
+
+    def stop_threads(self) -> None:
+        """Let no thread of ours go on; nothing of Qt's or napari's is touched."""
+        self._closed = True
+        self._bridge.close()
         self.model.close()
 
     # -- showing
@@ -247,9 +250,12 @@ class AnnotatorWidget(QWidget):
             part.show_theme(theme)
 
 
-def _tear_down(widget: weakref.ref[AnnotatorWidget], _object: Any = None) -> None:
+def _abandon(widget: weakref.ref[AnnotatorWidget], _object: Any = None) -> None:
+    """Stop the threads of a widget that Qt is destroying together with its window.
+
+    No more than that: layers, timers and the canvas are about to go, or gone, and touching them
+    now would crash the process.
+    """
     alive = widget()
     if alive is not None:
-        # Parts of it may be deleted already; what is not Qt's is taken back first.
-        with suppress(RuntimeError):
-            alive.tear_down()
+        alive.stop_threads()
