@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QObject, Qt, Signal, Slot
 
-from napari_mobilesam.engine import CancelToken, Worker
+from napari_mobilesam.engine import CancelToken, Ticket, Worker
 
 # Most urgent first: a click waits for nothing but what is running already.
 LANES = ('predict', 'load', 'scan', 'embed')
@@ -37,12 +38,24 @@ class WorkerBridge(QObject):
         on_result: Callable[[Any], object],
         on_error: Callable[[BaseException], object],
     ) -> None:
-        """Run `function` on the worker; of one lane only the latest answer arrives."""
-        self._worker.submit(
-            lane,
-            function,
-            on_result=lambda result: self.report(on_result, result),
-            on_error=lambda error: self.report(on_error, error),
+        """Run `function` on the worker; of one lane only the latest answer arrives.
+
+        To be called in the GUI thread.
+        """
+        tickets: list[Ticket] = []
+
+        def if_current(callback: Callable[[Any], object], value: Any) -> None:
+            # An answer may have gone stale on its way through the event queue.
+            if tickets[0].current:
+                callback(value)
+
+        tickets.append(
+            self._worker.submit(
+                lane,
+                function,
+                on_result=lambda result: self.report(partial(if_current, on_result), result),
+                on_error=lambda error: self.report(partial(if_current, on_error), error),
+            )
         )
 
     def cancel(self, lane: str) -> None:
