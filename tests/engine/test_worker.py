@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -331,3 +333,24 @@ def test_T11_hammered_from_many_threads() -> None:
         assert tickets[delivered[-1]].current
     assert stale == []
     assert len(delivered) == len(set(delivered))
+
+
+def test_the_process_waits_for_what_runs() -> None:
+    """A daemon thread that is inside of torch when Python ends takes the process down."""
+    code = (
+        'import threading, time\n'
+        'from napari_mobilesam.engine import Worker\n'
+        'started = threading.Event()\n'
+        'def encode(token):\n'
+        '    started.set()\n'
+        '    time.sleep(0.5)\n'
+        '    assert token.cancelled\n'
+        '    print("came to its end", flush=True)\n'
+        'Worker().submit("embed", encode)\n'
+        'started.wait()\n'
+    )
+    run = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert run.stdout == 'came to its end\n'
+    assert run.stderr == ''

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -21,6 +22,9 @@ from typing import Any, Generic, TypeVar
 from .cancel import Cancelled, CancelToken
 
 T = TypeVar('T')
+
+# Longer than any encoder takes; then the process ends all the same.
+_EXIT_SECONDS = 60.0
 
 
 class WorkerClosedError(RuntimeError):
@@ -110,6 +114,9 @@ class Worker:
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+        # Python freezes daemon threads at its exit, and torch aborts the process when it is
+        # unloaded under a running encoder: let the encoder come to its end first.
+        atexit.register(self._leave)
 
     def submit(
         self,
@@ -241,9 +248,13 @@ class Worker:
                 del self._waiting[ticket.lane]
                 self._changed.notify_all()
 
+    def _leave(self) -> None:
+        self.close(_EXIT_SECONDS)
+
     def _run(self) -> None:
         while self._step():
             pass
+        atexit.unregister(self._leave)
 
     def _step(self) -> bool:
         # A method of its own, so that nothing of a finished task (results, widgets in closures)
