@@ -13,7 +13,7 @@ from napari.layers import Image, Labels, Points, Shapes
 from pictures import CENTRES, RADIUS, disc, iou, plane, stack
 from prompting import notifications, rectangle
 
-from napari_mobilesam.engine import IntensityMapping, OverlapRule
+from napari_mobilesam.engine import Candidates, IntensityMapping, OverlapRule
 
 Bench = Callable[..., Any]
 FIRST, SECOND, THIRD = CENTRES
@@ -94,6 +94,33 @@ def test_candidates_go_round(bench: Bench) -> None:
     assert one.controller.candidate.n_pixels == sizes[2]
     assert one.decoded == 1, 'another candidate is no other prediction'
     np.testing.assert_array_equal(one.preview.data[0] > 0, one.controller.candidate.mask())
+
+
+class Untidy(FakeSegmenter):
+    """A model whose masks have a speck in the upper left corner of the picture."""
+
+    def decode(self, embedding: Any, prompts: Any) -> Candidates:
+        found = super().decode(embedding, prompts)
+        logits = found.logits.copy()
+        logits[:, 2:8, 2:8] = 8
+        return Candidates(logits, found.scores, found.original_size, found.input_size)
+
+
+def test_parts_that_nobody_prompted_are_left_out(bench: Bench) -> None:
+    one = bench(segmenter=Untidy())
+    one.click(0, *FIRST)
+    tidy = one.controller.candidate.n_pixels
+    assert not one.controller.candidate.mask()[:8, :8].any()
+    one.controller.set_prompted_only(False)
+    one.quiet()
+    assert one.controller.candidate.mask()[:8, :8].any()
+    assert one.preview.data[0, :8, :8].any()
+    one.controller.set_prompted_only(True)
+    one.quiet()
+    assert one.controller.candidate.n_pixels == tidy
+    assert one.decoded == 1, 'the same prediction, drawn differently'
+    one.controller.commit()
+    assert np.count_nonzero(one.labels.data) == tidy
 
 
 def test_clear_removes_the_prompts_of_this_plane_only(bench: Bench) -> None:

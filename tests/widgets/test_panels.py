@@ -74,7 +74,7 @@ def test_tools(qtbot: Any) -> None:
 
 
 def test_candidate(qtbot: Any) -> None:
-    panel = CandidatePanel()
+    panel = CandidatePanel(prompted_only=True)
     qtbot.addWidget(panel)
     assert not panel.commit.isEnabled()
     panel.show_candidate(0.934, '12 px', 1, 3)
@@ -86,6 +86,9 @@ def test_candidate(qtbot: Any) -> None:
     assert panel.commit.isEnabled()
     with qtbot.waitSignal(panel.commit_clicked):
         panel.commit.click()
+    with qtbot.waitSignal(panel.prompted_only_chosen) as sent:
+        panel.prompted_only.click()
+    assert sent.args == [False]
     panel.show_nothing()
     assert not panel.commit.isEnabled()
 

@@ -69,9 +69,9 @@ def segment(annotator: Annotator, sample: Sample) -> Segmented:
     masks: list[NDArray[np.bool_]] = []
     scores: list[float] = []
     for click in sample.clicks:
-        candidates = annotator.predict(source, Prompts((click,), (True,))).candidates
-        masks.append(candidates.mask())
-        scores.append(candidates.score())
+        prediction = annotator.predict(source, Prompts((click,), (True,)))
+        masks.append(prediction.mask())
+        scores.append(prediction.candidates.score())
     labels = paint_masks(masks, scores, source.shape).astype(np.uint16)
     truth = None if sample.truth is None else sample.truth[sample.index]
     return Segmented(

@@ -22,6 +22,7 @@ from .geometry import (
     round_index,
 )
 from .intensity import IntensityMapping, to_rgb8, window
+from .parts import prompted_parts
 from .plane import PlaneIndexError, PlaneKey, PlaneSource
 from .prompts import PromptOutsidePlaneError, Prompts
 from .segmenter import SamSegmenter, Segmenter, choose_device
@@ -66,6 +67,7 @@ __all__ = [
     'plan_commit',
     'plane_index',
     'points_on_plane',
+    'prompted_parts',
     'round_index',
     'to_rgb8',
     'window',

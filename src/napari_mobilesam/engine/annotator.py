@@ -8,10 +8,14 @@ from threading import Lock
 from typing import Literal
 from weakref import WeakKeyDictionary
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .cancel import CancelToken
 from .candidates import Candidates
 from .embedding import Embedding
 from .fingerprint import fingerprint
+from .parts import prompted_parts
 from .plane import PlaneKey, PlaneSource
 from .prompts import Prompts
 from .segmenter import Segmenter
@@ -41,6 +45,35 @@ class Prediction:
     prompts: Prompts
     candidates: Candidates
     model_digest: str
+
+    def patch(
+        self, index: int | None = None, *, prompted_only: bool = True
+    ) -> tuple[slice, slice, NDArray[np.bool_]]:
+        """Make the part of a full-size mask that holds all of its pixels.
+
+        Parameters
+        ----------
+        index : int, optional
+            Which candidate; by default the best.
+        prompted_only : bool
+            Keep only the connected parts that the prompts speak of; see `prompted_parts`.
+
+        Returns
+        -------
+        rows, columns, mask
+            As `Candidates.patch`.
+        """
+        rows, columns, mask = self.candidates.patch(index)
+        if prompted_only:
+            mask = prompted_parts(mask, self.prompts, (rows.start or 0, columns.start or 0))
+        return rows, columns, mask
+
+    def mask(self, index: int | None = None, *, prompted_only: bool = True) -> NDArray[np.bool_]:
+        """Make the full-size mask of a candidate, bool (H, W); parameters as of `patch`."""
+        mask = np.zeros(self.candidates.original_size, bool)
+        rows, columns, patch = self.patch(index, prompted_only=prompted_only)
+        mask[rows, columns] = patch
+        return mask
 
 
 class Annotator:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+)
 
 from .icons import ICON_SIZE, theme_icon
 from .section import Section
@@ -16,13 +23,16 @@ class CandidatePanel(Section):
     Signals
     -------
     next_clicked, previous_clicked, commit_clicked
+    prompted_only_chosen (bool)
+        Whether only those parts of the mask are kept that the prompts speak of.
     """
 
     next_clicked = Signal()
     previous_clicked = Signal()
     commit_clicked = Signal()
+    prompted_only_chosen = Signal(bool)
 
-    def __init__(self) -> None:
+    def __init__(self, prompted_only: bool) -> None:
         super().__init__('Candidate')
         self.score = QProgressBar()
         self.score.setRange(0, 1000)
@@ -38,6 +48,12 @@ class CandidatePanel(Section):
         self.previous.setToolTip(tooltip('previous_candidate'))
         self.next.setToolTip(tooltip('next_candidate'))
         self.commit.setToolTip(tooltip('commit'))
+        self.prompted_only = QCheckBox('Prompted parts only')
+        self.prompted_only.setChecked(prompted_only)
+        self.prompted_only.setToolTip(
+            'Leave out what is not connected to a positive point and not in the box.\n'
+            'A positive point on a part brings it back.'
+        )
         for button, name in ((self.previous, 'Previous candidate'), (self.next, 'Next candidate')):
             button.setIconSize(ICON_SIZE)
             button.setFixedWidth(28)
@@ -51,11 +67,13 @@ class CandidatePanel(Section):
         row.addWidget(self.next)
         self.body.addLayout(row)
         self.body.addWidget(self.size)
+        self.body.addWidget(self.prompted_only)
         self.body.addWidget(self.commit)
 
         self.previous.clicked.connect(self.previous_clicked)
         self.next.clicked.connect(self.next_clicked)
         self.commit.clicked.connect(self.commit_clicked)
+        self.prompted_only.toggled.connect(self.prompted_only_chosen)
         self.show_nothing()
 
     def show_candidate(self, score: float, size: str, rank: int, count: int) -> None:

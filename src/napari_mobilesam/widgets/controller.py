@@ -230,6 +230,15 @@ class AnnotatorController(QObject):
             self.mapping = mapping
         self._refresh_plane()
 
+    @property
+    def prompted_only(self) -> bool:
+        """Whether only those parts of a mask are kept that the prompts speak of."""
+        return self._inference.prompted_only
+
+    def set_prompted_only(self, value: bool) -> None:
+        """Keep only those parts of a mask that the prompts speak of, or all."""
+        self._inference.prompted_only = value
+
     def set_polarity(self, polarity: str) -> None:
         """Make the next points positive or negative, and click points."""
         if self._prompts is not None:

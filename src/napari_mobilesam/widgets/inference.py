@@ -53,6 +53,7 @@ class Inference(QObject):
         self._asked: Prompts | None = None
         self._waiting = False
         self._shown: Shown | None = None
+        self._prompted_only = True
 
     @property
     def source(self) -> PlaneSource | None:
@@ -104,9 +105,12 @@ class Inference(QObject):
         if annotator is None:
             self.say_model()
             return
+        prompted_only = self._prompted_only
         self._bridge.submit(
             'predict',
-            lambda cancel: predict(annotator, source, prompts, cancel, self._report_stage),
+            lambda cancel: predict(
+                annotator, source, prompts, cancel, self._report_stage, prompted_only
+            ),
             partial(self._on_shown, source, prompts),
             partial(self._on_error, source),
         )
@@ -117,10 +121,29 @@ class Inference(QObject):
         if shown is None or self._waiting or len(shown.prediction.candidates) < 2:
             return
         order = shown.prediction.candidates.order
-        choice = order[(shown.rank + by) % len(order)]
+        self._show_again(shown, order[(shown.rank + by) % len(order)])
+
+    @property
+    def prompted_only(self) -> bool:
+        """Whether only those parts of a mask are kept that the prompts speak of."""
+        return self._prompted_only
+
+    @prompted_only.setter
+    def prompted_only(self, value: bool) -> None:
+        self._prompted_only = value
+        if self._waiting and self._asked is not None:
+            asked, self._asked = self._asked, None
+            self.ask(asked)
+        elif self._shown is not None:
+            self._show_again(self._shown, self._shown.choice)
+
+    def _show_again(self, shown: Shown, choice: int) -> None:
+        prompted_only = self._prompted_only
         self._bridge.submit(
             'predict',
-            lambda _cancel: show(shown.source, shown.prediction, choice, shown.decode_ms),
+            lambda _cancel: show(
+                shown.source, shown.prediction, choice, shown.decode_ms, prompted_only
+            ),
             partial(self._on_shown, shown.source, shown.prediction.prompts),
             partial(self._on_error, shown.source),
         )

@@ -71,9 +71,15 @@ class Shown:
         return mask
 
 
-def show(source: PlaneSource, prediction: Prediction, choice: int, decode_ms: float) -> Shown:
+def show(
+    source: PlaneSource,
+    prediction: Prediction,
+    choice: int,
+    decode_ms: float,
+    prompted_only: bool,
+) -> Shown:
     """Make the mask and the drawing of one candidate."""
-    rows, columns, patch = prediction.candidates.patch(choice)
+    rows, columns, patch = prediction.patch(choice, prompted_only=prompted_only)
     corner = (rows.start or 0, columns.start or 0)
     drawing = outline(patch, source.shape, corner)
     return Shown(source, prediction, choice, rows, columns, patch, drawing, decode_ms)
@@ -85,6 +91,7 @@ def predict(
     prompts: Prompts,
     cancel: CancelToken,
     on_stage: Callable[[str], None],
+    prompted_only: bool,
 ) -> Shown:
     """Predict, and make the best candidate ready to be shown."""
     prompts.clipped(source.shape)  # beside the image: say so before anything is encoded
@@ -93,7 +100,8 @@ def predict(
     started = perf_counter()
     prediction = annotator.predict(source, prompts, cancel, on_stage)
     decode_ms = 1000 * (perf_counter() - started)
-    shown = show(source, prediction, prediction.candidates.best, decode_ms)
+    best = prediction.candidates.best
+    shown = show(source, prediction, best, decode_ms, prompted_only)
     cancel.check()
     return replace(shown, encode_ms=encode_ms)
 
