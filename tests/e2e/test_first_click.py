@@ -183,8 +183,11 @@ def test_t1_a_transposed_view(make_napari_viewer: Any, qtbot: Any) -> None:
 
 
 @pytest.mark.skipif(bundled_path() is None, reason='the bundled checkpoint is not trained yet')
-def test_the_bundled_model_finds_the_clicked_nucleus(make_napari_viewer: Any, qtbot: Any) -> None:
-    """With the real model, on a simulated volume with known truth: IoU over 0.7 per click."""
+def test_the_bundled_model_finds_the_clicked_nuclei(make_napari_viewer: Any, qtbot: Any) -> None:
+    """With the real model, on a simulated volume with known truth, one click for each nucleus.
+
+    The ten largest of the fullest plane, some of them dim and out of focus: hence the mean.
+    """
     from scipy import ndimage
 
     from napari_mobilesam.sample_data import nuclei_stack
@@ -197,15 +200,16 @@ def test_the_bundled_model_finds_the_clicked_nucleus(make_napari_viewer: Any, qt
     desk = Desk(viewer, image, qtbot)
     ids, sizes = np.unique(truth[z][truth[z] > 0], return_counts=True)
     scores = []
-    for label in ids[np.argsort(-sizes)][:3]:
+    for label in ids[np.argsort(-sizes)][:10]:
         mask = truth[z] == label
         depth = ndimage.distance_transform_edt(np.pad(mask, 1))
         row, column = np.unravel_index(np.argmax(depth), depth.shape)
         desk.click(z, row - 1.0, column - 1.0)
         scores.append(iou(desk.controller.candidate.mask(), mask))
         desk.key(Qt.Key.Key_Return)
-    assert len(desk.controller.objects) == 3
+    assert len(desk.controller.objects) == 10
     desk.key(Qt.Key.Key_Z, CONTROL)
-    assert len(desk.controller.objects) == 2
+    assert len(desk.controller.objects) == 9
     desk.close()
-    assert min(scores) > 0.7, scores
+    assert np.mean(scores) > 0.7, scores
+    assert np.count_nonzero(np.array(scores) > 0.5) >= 9, scores
