@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from mobile_sam.build_sam import build_sam_vit_t
+from mobile_sam.checkpoints import save_checkpoint
 
 from .auxiliary import AuxiliaryHead, auxiliary_loss, targets_tensor
 from .batches import CropSource
@@ -19,7 +20,7 @@ from .data import Reader, read_items, split_items
 from .model_step import StepResult, interactive_loss
 from .optim import Average, parameter_groups, prepare_start, rate
 from .ranks import Ranks
-from .state import CsvLog, export, load, save_atomically
+from .state import CsvLog, load, save_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,7 +142,7 @@ class Trainer:
         if self.ranks.leads:
             self._report(recent)
             self.save()
-            export(self.average.state, config.out / EXPORT_NAME)
+            save_checkpoint(self.average.state, config.out / EXPORT_NAME)
             self.validate()
         self.ranks.close()
         return config.out / EXPORT_NAME

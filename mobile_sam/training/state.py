@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from torch import Tensor
-
 COLUMNS = (
     'step', 'minutes', 'lr', 'loss', 'mask', 'score', 'aux',
     'iou_click', 'iou_box', 'iou_last', 'grad',
@@ -35,22 +33,6 @@ def load(path: Path) -> dict[str, Any]:
     """Read a run's state; only tensors and plain values are accepted."""
     content: dict[str, Any] = torch.load(path, map_location='cpu', weights_only=True)
     return content
-
-
-def export(weights: Mapping[str, Tensor], path: Path) -> Path:
-    """Write the weights alone, as float16, in the layout of MobileSAM checkpoints.
-
-    Returns
-    -------
-    Path
-        The file, smaller than 22 MB.
-    """
-    half = {
-        name: (v.half() if v.is_floating_point() else v).detach().cpu().contiguous()
-        for name, v in weights.items()
-    }
-    save_atomically(half, path)
-    return path
 
 
 class CsvLog:

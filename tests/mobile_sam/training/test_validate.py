@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from mobile_sam.build_sam import build_sam_vit_t
+from mobile_sam.checkpoints import save_checkpoint
 from mobile_sam.modeling import Sam
 from mobile_sam.training.config import TrainConfig
 from mobile_sam.training.data import Item, Reader, read_items
 from mobile_sam.training.evaluate import main
 from mobile_sam.training.frames import FrameSource
-from mobile_sam.training.state import export
 from mobile_sam.training.validate import (
     Evaluator,
     choose_items,
@@ -107,7 +107,7 @@ def test_frames_are_embedded_once(folder: Path, model: Sam, tmp_path: Path):
 def test_weights_are_compared_from_the_command_line(
     folder: Path, model: Sam, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
-    weights = export(model.state_dict(), tmp_path / 'some.pt')
+    weights = save_checkpoint(model, tmp_path / 'some.pt')
     given = ['--data', str(folder), '--weights', str(weights), '--json', str(tmp_path / 'out')]
     with caplog.at_level('INFO'):
         main([*given, '--images', '1', '--objects', '1', '--corrections', '0'])
