@@ -1,19 +1,17 @@
 """The command line: it parses, calls, and turns errors into a sentence and an exit code.
 
-Exit codes: 0 done, 1 it could not be done and the message says what to do, 2 wrong usage.
+Exit codes: 0 done, 1 it could not be done and the message says what to do, 2 wrong usage. Every
+module of `napari_mobilesam.commands` is one command.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from napari_mobilesam.engine import SamSegmenter
+from napari_mobilesam.commands import commands
 
 app = typer.Typer(
     name='napari-mobilesam',
@@ -22,21 +20,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-class SampleChoice(StrEnum):
-    """What the demo can show."""
-
-    NUCLEI = 'nuclei'
-    CELL = 'cell'
-    COINS = 'coins'
-    ALL = 'all'
-
-
-def fail(message: str) -> NoReturn:
-    """Say what went wrong, on stderr, and exit with 1."""
-    typer.echo(f'Error: {message}', err=True)
-    raise typer.Exit(1)
 
 
 def _show_version(wanted: bool) -> None:
@@ -58,135 +41,5 @@ def main(
     """Segment microscopy images with MobileSAM."""
 
 
-@app.command()
-def demo(
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            '--output',
-            '-o',
-            file_okay=False,
-            help='Folder for demo.png and labels.tif. By default the current one without a window, '
-            'and with a window nothing is written.',
-        ),
-    ] = None,
-    window: Annotated[
-        bool | None,
-        typer.Option(
-            '--window/--headless',
-            help='Open napari, or write files only. By default a window where there is a display.',
-        ),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar='NAME|PATH',
-            help='Checkpoint: a name (mobile_sam is downloaded where it is not here yet) or a '
-            'file. By default the bundled one, which needs no network.',
-        ),
-    ] = None,
-    sample: Annotated[
-        SampleChoice | None,
-        typer.Option(
-            help='What to segment. By default the stack of nuclei in a window, all without one.',
-        ),
-    ] = None,
-) -> None:
-    """Show the annotator on sample data, the first object segmented.
-
-    Without a display, the same is done by the engine alone: demo.png shows images, prompts and
-    masks, labels.tif holds the objects.
-    """
-    open_window = _window_wanted(window)
-    if open_window and sample is SampleChoice.ALL and window:
-        raise typer.BadParameter('a window shows one sample; name it, or use --headless.')
-    if open_window and sample is SampleChoice.ALL:
-        open_window = False
-    if output is not None or not open_window:
-        first = SampleChoice.NUCLEI if open_window else SampleChoice.ALL
-        _write_demo(output or Path(), sample or first, weights)
-    if open_window:
-        _open_demo((sample or SampleChoice.NUCLEI).value, weights)
-
-
-def _window_wanted(window: bool | None) -> bool:
-    """Decide between window and files, and say so where nobody asked for files."""
-    from napari_mobilesam.demo import has_display, has_qt
-
-    if window is False:
-        return False
-    obstacle = None
-    if not has_display():
-        obstacle = 'there is no display that napari could open a window on'
-    elif not has_qt():
-        obstacle = "no Qt binding is installed (pip install 'napari-mobilesam[all]' brings one)"
-    if obstacle is None:
-        return True
-    if window:
-        fail(f'{obstacle}. Use --headless to write demo.png and labels.tif instead.')
-    typer.echo(f'No window: {obstacle}. Writing files instead.')
-    return False
-
-
-def _write_demo(folder: Path, sample: SampleChoice, weights: str | None) -> None:
-    from napari_mobilesam.demo import SAMPLES, run_headless
-
-    names = SAMPLES if sample is SampleChoice.ALL else (sample.value,)
-    segmenter = _segmenter(weights)
-    try:
-        report = run_headless(segmenter, folder, names, say=typer.echo)
-    except OSError as error:
-        fail(
-            f'cannot write to {folder.resolve()}: {error}. '
-            'Name a folder that can be written to with --output.'
-        )
-    for path in (report.picture, *report.labels):
-        typer.echo(f'Wrote {path.resolve()}')
-
-
-def _open_demo(sample: str, weights: str | None) -> None:
-    from mobile_sam.checkpoints import CheckpointError
-    from napari_mobilesam.demo.window import open_demo
-
-    checkpoint = None if weights is None else _find(weights)
-    try:
-        open_demo(sample, checkpoint, say=typer.echo)
-    except CheckpointError as error:
-        fail(f'{error} Or name a checkpoint with --weights NAME|PATH.')
-
-
-def _segmenter(weights: str | None) -> SamSegmenter:
-    from mobile_sam.checkpoints import CheckpointError, load_model
-    from napari_mobilesam.engine import SamSegmenter
-
-    path = _find(weights)
-    try:
-        segmenter = SamSegmenter(load_model(path))
-    except CheckpointError as error:
-        fail(str(error))
-    typer.echo(f'Model: {path.name} on {segmenter.device}')
-    return segmenter
-
-
-def _find(weights: str | None) -> Path:
-    """Give the file of a checkpoint, downloading it if it was asked for by name."""
-    from mobile_sam.checkpoints import BUNDLED_NAME, CheckpointError, find
-
-    announced = False
-
-    def announce(_done: int, total: int) -> None:
-        nonlocal announced
-        if not announced:
-            announced = True
-            typer.echo(
-                f'Downloading {weights}, {total / 1e6:.0f} MB …' if total else 'Downloading …'
-            )
-
-    try:
-        found = find(weights or BUNDLED_NAME, progress=announce)
-    except CheckpointError as error:
-        hint = '' if weights else ' Or name a checkpoint with --weights NAME|PATH.'
-        fail(f'{error}{hint}')
-    if found.notice:
-        typer.echo(f'Note: {found.notice}', err=True)
-    return found.path
+for name, command in commands().items():
+    app.command(name)(command)
