@@ -207,11 +207,56 @@ def test_cancelled_before_it_began(annotator: Annotator) -> None:
 
 def test_prompts_are_checked_before_anything_is_read(annotator: Annotator) -> None:
     array = Counting(cells())
-    with pytest.raises(ValueError, match='at least one point or a box'):
+    with pytest.raises(ValueError, match='at least one point, a box or a mask'):
         annotator.predict(PlaneSource(KEY, array), Prompts())
     with pytest.raises(PromptOutsidePlaneError, match='80 rows and 120 columns'):
         annotator.predict(PlaneSource(KEY, array), click(-5, 3))
     assert array.reads == 0
+
+
+def test_a_hover_never_encodes(annotator: Annotator, fake: FakeSegmenter) -> None:
+    source = PlaneSource(KEY, cells())
+    assert annotator.hover(source, (20, 30)) is None
+    assert fake.encoded == []
+    annotator.embed(source)
+    prediction = annotator.hover(source, (20, 30))
+    assert prediction is not None
+    assert prediction.key == KEY
+    assert prediction.prompts == click(20, 30)
+    assert len(prediction.candidates) == 1
+    np.testing.assert_array_equal(
+        prediction.mask(), annotator.predict(source, click(20, 30)).mask()
+    )
+    assert annotator.hover(source, (-5, 30)) is None
+
+
+def test_many_objects_of_a_plane(annotator: Annotator, fake: FakeSegmenter) -> None:
+    source = PlaneSource(KEY, cells())
+    wishes = [click(20, 30), Prompts(box=(10, 10, 40, 60)), click(20, 31)]
+    stages: list[str] = []
+    found = list(annotator.predict_many(source, wishes, on_stage=stages.append))
+    assert stages == ['reading', 'encoding', 'decoding']
+    assert [prediction.prompts for prediction in found] == wishes
+    for wish, prediction in zip(wishes, found, strict=True):
+        np.testing.assert_array_equal(prediction.mask(), annotator.predict(source, wish).mask())
+    assert list(annotator.predict_many(PlaneSource(KEY, cells() + 1), [])) == []
+    assert len(fake.encoded) == 1
+
+
+def test_many_objects_are_checked_first_and_can_be_cancelled(annotator: Annotator) -> None:
+    array = Counting(cells())
+    source = PlaneSource(KEY, array)
+    with pytest.raises(ValueError, match='number 1 of 2'):
+        annotator.predict_many(source, [click(20, 30), Prompts()])
+    with pytest.raises(PromptOutsidePlaneError):
+        annotator.predict_many(source, [click(20, 30), click(-5, 30)])
+    assert array.reads == 0
+    token = CancelToken()
+    found = annotator.predict_many(source, [click(20, 30)] * 5, token)
+    assert next(found).mask()[20, 30]
+    token.cancel()
+    with pytest.raises(Cancelled):
+        next(found)
 
 
 def test_an_error_of_the_model_comes_through(annotator: Annotator, fake: FakeSegmenter) -> None:

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from mobile_sam import SamPredictor, setup_model
 from mobile_sam.checkpoints import LoadedModel
 from napari_mobilesam.engine import (
+    Cancelled,
+    CancelToken,
     Embedding,
+    MaskPrompt,
     PromptOutsidePlaneError,
     Prompts,
     SamSegmenter,
@@ -22,6 +25,7 @@ from napari_mobilesam.engine import (
 
 SHAPE = (90, 130)
 POINT = Prompts(((40.3, 71.8),), (True,))
+MASK = MaskPrompt(np.random.default_rng(1).normal(size=(256, 256)), SHAPE)
 CASES = {
     'point': POINT,
     'negative point': Prompts(((10, 20),), (False,)),
@@ -29,6 +33,9 @@ CASES = {
     'box': Prompts(box=(12.5, 30, 70, 101.25)),
     'both': Prompts(((40.3, 71.8), (20, 40)), (True, False), (12.5, 30, 70, 101.25)),
     'point in box': POINT.with_box((12.5, 30, 70, 101.25)),
+    'mask': Prompts(mask=MASK),
+    'point and mask': POINT.with_mask(MASK),
+    'all': Prompts(((40.3, 71.8), (20, 40)), (True, False), (12.5, 30, 70, 101.25), MASK),
 }
 
 
@@ -89,6 +96,7 @@ def test_decodes_like_the_predictor(
         point_coords=points,
         point_labels=np.array(prompts.positive, int) if prompts.points else None,
         box=box,
+        mask_input=None if prompts.mask is None else prompts.mask.logits[None],
         multimask_output=name == 'point',
     )
     candidates = segmenter.decode(embedding, prompts)
@@ -99,6 +107,42 @@ def test_decodes_like_the_predictor(
         # random weights leave many logits near 0, where rounding decides
         assert (candidates.mask(i) != mask).mean() < 1e-3
     assert 0 < np.mean(masks) < 1  # there was something to compare
+
+
+def test_many_are_decoded_like_each_alone(segmenter: SamSegmenter, embedding: Embedding) -> None:
+    wishes = [*CASES.values(), *reversed(CASES.values())]
+    found = list(segmenter.decode_many(embedding, wishes))
+    assert len(found) == len(wishes)
+    for wish, candidates in zip(wishes, found, strict=True):
+        alone = segmenter.decode(embedding, wish)
+        np.testing.assert_allclose(candidates.logits, alone.logits, rtol=0, atol=2e-5)
+        np.testing.assert_allclose(candidates.scores, alone.scores, rtol=0, atol=2e-6)
+
+
+def test_many_can_be_cancelled_and_are_checked_first(
+    segmenter: SamSegmenter, embedding: Embedding
+) -> None:
+    token = CancelToken()
+    found = segmenter.decode_many(embedding, [POINT] * 1000, token)
+    assert len(next(found)) == 3
+    token.cancel()
+    with pytest.raises(Cancelled):
+        list(found)
+    assert list(segmenter.decode_many(embedding, [])) == []
+    with pytest.raises(ValueError, match='number 1 of 2 has none'):
+        segmenter.decode_many(embedding, [POINT, Prompts()])
+    with pytest.raises(PromptOutsidePlaneError):
+        segmenter.decode_many(embedding, [POINT, Prompts(((95, 3),), (True,))])
+
+
+def test_hover_is_the_best_of_a_click(segmenter: SamSegmenter, embedding: Embedding) -> None:
+    click = segmenter.decode(embedding, POINT)
+    hover = segmenter.hover(embedding, POINT.points[0])
+    assert len(hover) == 1
+    assert hover.score() == pytest.approx(click.score(), abs=1e-6)
+    np.testing.assert_allclose(hover.logits[0], click.logits[click.best], rtol=0, atol=1e-5)
+    with pytest.raises(PromptOutsidePlaneError):
+        segmenter.hover(embedding, (95, 3))
 
 
 def test_T8_decoding_remembers_nothing(
@@ -167,7 +211,7 @@ def test_not_a_picture(segmenter: SamSegmenter, picture: NDArray[Any]) -> None:
 
 
 def test_prompts_have_to_be_there(segmenter: SamSegmenter, embedding: Embedding) -> None:
-    with pytest.raises(ValueError, match='at least one point or a box'):
+    with pytest.raises(ValueError, match='at least one point, a box or a mask'):
         segmenter.decode(embedding, Prompts())
     with pytest.raises(PromptOutsidePlaneError, match='90 rows and 130 columns'):
         segmenter.decode(embedding, Prompts(((95, 3),), (True,)))

@@ -7,12 +7,19 @@ point. It is deterministic, needs no torch, and keeps its calls for assertions.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_mobilesam.engine import Candidates, Embedding, Prompts, fingerprint
+from napari_mobilesam.engine import (
+    CancelToken,
+    Candidates,
+    Embedding,
+    Prompts,
+    fingerprint,
+)
 
 SIDE = 256
 STRIDE = 4
@@ -99,6 +106,8 @@ class FakeSegmenter:
             for point, positive in zip(prompts.points, prompts.positive, strict=True)
         ]
         mask = np.zeros((SIDE, SIDE), bool)
+        if prompts.mask is not None:
+            mask |= prompts.mask.logits > 0
         if prompts.box is not None:
             low = np.floor((np.array(prompts.box[:2]) + 0.5) * scale).astype(int)
             high = np.ceil((np.array(prompts.box[2:]) + 0.5) * scale).astype(int)
@@ -118,6 +127,24 @@ class FakeSegmenter:
         return Candidates(
             logits, np.array(scores, np.float32), embedding.original_size, embedding.input_size
         )
+
+    def hover(self, embedding: Embedding, point: tuple[float, float]) -> Candidates:
+        found = self.decode(embedding, Prompts((point,), (True,)))
+        best = slice(found.best, found.best + 1)
+        return Candidates(
+            found.logits[best], found.scores[best], found.original_size, found.input_size
+        )
+
+    def decode_many(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompts],
+        cancel: CancelToken | None = None,
+    ) -> Iterator[Candidates]:
+        for wish in prompts:
+            if cancel is not None:
+                cancel.check()
+            yield self.decode(embedding, wish)
 
     def _enter(self) -> None:
         self.threads.add(threading.current_thread().name)

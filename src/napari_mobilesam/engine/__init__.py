@@ -22,6 +22,7 @@ from .geometry import (
     round_index,
 )
 from .intensity import IntensityMapping, to_rgb8, window
+from .mask_prompt import MaskPrompt, mask_logits
 from .parts import prompted_parts
 from .plane import PlaneIndexError, PlaneKey, PlaneSource
 from .prompts import PromptOutsidePlaneError, Prompts
@@ -41,6 +42,7 @@ __all__ = [
     'EmbeddingStore',
     'IntensityMapping',
     'LabelOverflowError',
+    'MaskPrompt',
     'OverlapRule',
     'PlaneIndexError',
     'PlaneKey',
@@ -61,6 +63,7 @@ __all__ = [
     'choose_device',
     'embed_points',
     'fingerprint',
+    'mask_logits',
     'next_label',
     'paint_masks',
     'pixel_indices',

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Literal
@@ -17,7 +17,7 @@ from .embedding import Embedding
 from .fingerprint import fingerprint
 from .parts import prompted_parts
 from .plane import PlaneKey, PlaneSource
-from .prompts import Prompts
+from .prompts import Point, PromptOutsidePlaneError, Prompts
 from .segmenter import Segmenter
 from .store import EmbeddingStore
 
@@ -190,7 +190,9 @@ class Annotator:
             If none of them lies on the plane; found out before anything is read.
         """
         if not prompts:
-            raise ValueError('a prediction needs at least one point or a box; got no prompts')
+            raise ValueError(
+                'a prediction needs at least one point, a box or a mask; got no prompts'
+            )
         prompts.clipped(source.shape)
         cancel = CancelToken() if cancel is None else cancel
         embedding = self.embed(source, cancel, on_stage)
@@ -199,3 +201,89 @@ class Annotator:
         candidates = self._segmenter.decode(embedding, prompts)
         cancel.check()
         return Prediction(source.key, prompts, candidates, self._segmenter.digest)
+
+    def hover(self, source: PlaneSource, point: Point) -> Prediction | None:
+        """Return the best mask under the mouse, if that takes no encoding.
+
+        Parameters
+        ----------
+        source : PlaneSource
+            The plane.
+        point : tuple of (row, column)
+            In its pixels.
+
+        Returns
+        -------
+        Prediction or None
+            Its candidates are the best mask alone: draw their `preview`. None where the plane has
+            no embedding in memory or the point lies beside it: a hover never waits.
+        """
+        with self._lock:
+            key = self._known.get(source)
+        embedding = None if key is None else self._store.get(key)
+        if embedding is None:
+            return None
+        prompts = Prompts((point,), (True,))
+        try:
+            candidates = self._segmenter.hover(embedding, point)
+        except PromptOutsidePlaneError:
+            return None
+        return Prediction(source.key, prompts, candidates, self._segmenter.digest)
+
+    def predict_many(
+        self,
+        source: PlaneSource,
+        prompts: Sequence[Prompts],
+        cancel: CancelToken | None = None,
+        on_stage: OnStage | None = None,
+    ) -> Iterator[Prediction]:
+        """Predict many objects of a plane, each from prompts of its own.
+
+        Parameters
+        ----------
+        source : PlaneSource
+            The plane, which is embedded if need be.
+        prompts : sequence of Prompts
+            One for each object.
+        cancel, on_stage
+            As in `embed`.
+
+        Yields
+        ------
+        Prediction
+            In the order of the prompts, as soon as they are there: what `predict` returns for each.
+
+        Raises
+        ------
+        Cancelled
+            If the token was cancelled; what was yielded before is whole.
+        ValueError
+            If some prompts are empty; before anything is read, as the next.
+        PromptOutsidePlaneError
+            If all prompts of an object lie beside the plane.
+        """
+        wishes = tuple(prompts)
+        for number, wish in enumerate(wishes):
+            if not wish:
+                raise ValueError(
+                    f'each object needs at least one point, a box or a mask; number {number} of '
+                    f'{len(wishes)} has none'
+                )
+            wish.clipped(source.shape)
+        return self._predict_each(source, wishes, cancel, on_stage)
+
+    def _predict_each(
+        self,
+        source: PlaneSource,
+        prompts: tuple[Prompts, ...],
+        cancel: CancelToken | None,
+        on_stage: OnStage | None,
+    ) -> Iterator[Prediction]:
+        if not prompts:
+            return
+        embedding = self.embed(source, cancel, on_stage)
+        if on_stage is not None:
+            on_stage('decoding')
+        found = self._segmenter.decode_many(embedding, prompts, cancel)
+        for wish, candidates in zip(prompts, found, strict=True):
+            yield Prediction(source.key, wish, candidates, self._segmenter.digest)

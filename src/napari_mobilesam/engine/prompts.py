@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import isfinite
 
+from .mask_prompt import MaskPrompt
+
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 
@@ -15,7 +17,7 @@ class PromptOutsidePlaneError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """Points and at most one box that describe one object in a plane.
+    """Points, at most one box and at most one mask that describe one object in a plane.
 
     All coordinates are (row, column), floating point, with pixel centres at integers: the plane
     covers ``-0.5 <= row <= H - 0.5``.
@@ -28,6 +30,8 @@ class Prompts:
         For each point whether it is on the object (True) or beside it (False).
     box : tuple of (row0, column0, row1, column1), optional
         Opposite corners; stored sorted, so that the first is the upper left one.
+    mask : MaskPrompt, optional
+        Roughly where the object is.
 
     Raises
     ------
@@ -38,6 +42,7 @@ class Prompts:
     points: tuple[Point, ...] = ()
     positive: tuple[bool, ...] = ()
     box: Box | None = None
+    mask: MaskPrompt | None = None
 
     def __post_init__(self) -> None:
         points = tuple((float(row), float(column)) for row, column in self.points)
@@ -59,12 +64,12 @@ class Prompts:
         object.__setattr__(self, 'box', box)
 
     def __bool__(self) -> bool:
-        return bool(self.points) or self.box is not None
+        return bool(self.points) or self.box is not None or self.mask is not None
 
     @property
     def ambiguous(self) -> bool:
         """Whether this is a single positive point: it may mean a part, an object or a group."""
-        return self.positive == (True,) and self.box is None
+        return self.positive == (True,) and self.box is None and self.mask is None
 
     def with_point(self, row: float, column: float, positive: bool = True) -> Prompts:
         """Return these prompts and one more point."""
@@ -75,6 +80,10 @@ class Prompts:
     def with_box(self, box: Box | None) -> Prompts:
         """Return these prompts with another box, or with none."""
         return replace(self, box=box)
+
+    def with_mask(self, mask: MaskPrompt | None) -> Prompts:
+        """Return these prompts with another mask, or with none."""
+        return replace(self, mask=mask)
 
     def clipped(self, shape: tuple[int, int]) -> Prompts:
         """Return what of these prompts lies on a plane.
@@ -91,8 +100,15 @@ class Prompts:
         ------
         PromptOutsidePlaneError
             If there were prompts and none is left.
+        ValueError
+            If the mask is of a plane of another shape.
         """
         height, width = shape
+        if self.mask is not None and self.mask.shape != (height, width):
+            raise ValueError(
+                f'expected a mask prompt of the plane, {height} rows and {width} columns; got one '
+                f'of a plane of {self.mask.shape[0]} and {self.mask.shape[1]}: make it anew'
+            )
         kept = [
             ((min(max(row, 0.0), height - 1.0), min(max(column, 0.0), width - 1.0)), polarity)
             for (row, column), polarity in zip(self.points, self.positive, strict=True)
@@ -103,7 +119,9 @@ class Prompts:
             row0, column0 = max(box[0], -0.5), max(box[1], -0.5)
             row1, column1 = min(box[2], height - 0.5), min(box[3], width - 0.5)
             box = (row0, column0, row1, column1) if row0 <= row1 and column0 <= column1 else None
-        clipped = Prompts(tuple(p for p, _ in kept), tuple(sign for _, sign in kept), box)
+        clipped = Prompts(
+            tuple(p for p, _ in kept), tuple(sign for _, sign in kept), box, self.mask
+        )
         if self and not clipped:
             raise PromptOutsidePlaneError(
                 f'no prompt lies on the image, which has {height} rows and {width} columns: points '

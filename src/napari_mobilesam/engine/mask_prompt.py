@@ -1,0 +1,129 @@
+"""Masks as prompts: a mask of the plane, or earlier logits, in the form that the model reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# The model reads masks at a quarter of its square, whose side the longer side of a plane fills.
+SIDE = 256
+# Log-odds of what is wholly inside (or outside): a coverage of 99.9 % (or 0.1 %).
+_CERTAIN = 6.9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskPrompt:
+    """Logits that say roughly where the object is; equal and hashed by content.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (256, 256)
+        Of the padded frame, as in `Candidates.logits`: above 0 is object. Copied, stored as
+        float16, read-only.
+    shape : tuple of (int, int)
+        Rows and columns of the plane they speak of.
+
+    Raises
+    ------
+    ValueError
+        If the shape of the logits is another one, or one of them is not finite.
+    """
+
+    logits: NDArray[np.float16]
+    shape: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        logits = np.asarray(self.logits)
+        if logits.shape != (SIDE, SIDE):
+            raise ValueError(
+                f'expected the logits of a mask prompt in the shape ({SIDE}, {SIDE}), as in '
+                f'Candidates.logits; got {logits.shape}. For a mask of the plane use '
+                'MaskPrompt.from_mask'
+            )
+        if not np.isfinite(logits).all():
+            raise ValueError('expected finite logits in a mask prompt; got some that are not')
+        half = np.clip(logits, -1e4, 1e4).astype(np.float16)
+        frozen = np.frombuffer(half.tobytes(), np.float16).reshape(half.shape)
+        rows, columns = self.shape
+        object.__setattr__(self, 'logits', frozen)
+        object.__setattr__(self, 'shape', (int(rows), int(columns)))
+
+    @classmethod
+    def from_mask(cls, mask: NDArray[np.bool_]) -> MaskPrompt:
+        """Make a prompt of a mask, see `mask_logits`."""
+        return cls(mask_logits(mask).astype(np.float16), (mask.shape[0], mask.shape[1]))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MaskPrompt):
+            return NotImplemented
+        return self.shape == other.shape and np.array_equal(self.logits, other.logits)
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.logits.tobytes()))
+
+    def __repr__(self) -> str:
+        inside = int(np.count_nonzero(self.logits > 0))
+        return f'MaskPrompt({inside} of {SIDE * SIDE} cells inside, plane {self.shape})'
+
+
+def mask_logits(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Turn a mask of a plane into logits that the model's prompt encoder reads.
+
+    The logit of a cell is the log-odds of the part of it that the mask covers, between -6.9 and
+    6.9 (0.1 % and 99.9 %); the padding beside the plane is outside.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (H, W)
+        The object; of integers and floats, what is not 0.
+
+    Returns
+    -------
+    ndarray of float32, shape (256, 256)
+
+    Raises
+    ------
+    ValueError
+        If it is no such array or no pixel is set.
+    """
+    mask = np.asarray(mask)
+    if mask.ndim != 2 or 0 in mask.shape:
+        raise ValueError(f'expected a mask of shape (H, W) as a prompt; got {mask.shape}')
+    inside = mask.astype(bool)
+    rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        raise ValueError('a mask prompt needs at least one pixel of the object; got an empty mask')
+    first, corner = (int(rows[0]), int(columns[0])), (int(rows[-1]) + 1, int(columns[-1]) + 1)
+    crop = inside[first[0] : corner[0], first[1] : corner[1]].astype(np.float32)
+    cells = SIDE / max(mask.shape)
+    covered = crop
+    for axis in (0, 1):
+        length = cells * mask.shape[axis]
+        covered = _mean_in_cells(covered, -first[axis], mask.shape[axis], length).T
+    odds = np.full((SIDE, SIDE), -_CERTAIN, np.float32)
+    with np.errstate(divide='ignore'):
+        logits = np.log(covered) - np.log1p(-covered)
+    odds[: covered.shape[0], : covered.shape[1]] = np.clip(logits, -_CERTAIN, _CERTAIN)
+    return odds
+
+
+def _mean_in_cells(
+    values: NDArray[np.float32], offset: int, size: int, cells: float
+) -> NDArray[np.float32]:
+    """Average along the first axis over cells; `size` pixels make `cells` cells, beyond is 0.
+
+    The pixels start `-offset` pixels after the first cell. Cells may be parts of pixels.
+    """
+    count = min(SIDE, int(np.ceil(cells)))
+    edges = np.minimum(np.arange(count + 1) * (size / cells), size)
+    widths = np.maximum(np.diff(edges), 1e-9)
+    running = np.zeros((len(values) + 1, values.shape[1]), np.float64)
+    np.cumsum(values, axis=0, out=running[1:])
+    places = np.clip(edges + offset, 0, len(values))
+    below = np.minimum(places.astype(np.intp), len(values) - 1)
+    part = (places - below)[:, None]
+    at_edges = running[below] * (1 - part) + running[below + 1] * part
+    means: NDArray[np.float64] = np.diff(at_edges, axis=0) / widths[:, None]
+    return np.clip(means, 0, 1).astype(np.float32)
