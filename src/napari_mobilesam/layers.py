@@ -73,6 +73,18 @@ def image_shape(image: Image) -> tuple[int, ...]:
     return tuple(int(side) for side in data.shape[: image.ndim])
 
 
+def first_image(viewer: Any) -> Image | None:
+    """Return the image that the user is looking at: the active one, else the topmost visible."""
+    from napari.layers import Image
+
+    active = viewer.layers.selection.active
+    if isinstance(active, Image):
+        return active
+    images = [layer for layer in viewer.layers if isinstance(layer, Image)]
+    visible = [layer for layer in images if layer.visible]
+    return (visible or images or [None])[-1]
+
+
 def plane_key(image: Image, dims: Dims) -> PlaneKey:
     """Say which plane of `image` the viewer shows.
 

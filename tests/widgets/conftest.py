@@ -72,13 +72,9 @@ class Bench:
         self.until(lambda: self.model.loaded is not None)
         for _ in range(3):
             QApplication.processEvents()
-            self.until(lambda: not self.timers_running())
+            self.until(lambda: not self.controller.pending)
             self.until(lambda: not self.bridge._worker.busy)
         QApplication.processEvents()
-
-    def timers_running(self) -> bool:
-        names = ('_settle_timer', '_plane_timer', '_contrast_timer', '_labels_timer')
-        return any(getattr(self.controller, name).isActive() for name in names)
 
     def click(self, *position: float, positive: bool = True) -> None:
         """Add a point as the canvas does, and wait for the answer."""
