@@ -199,7 +199,8 @@ def third_party(paths: Iterable[Path]) -> set[str]:
                 imported |= {alias.name.partition('.')[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 imported.add(node.module.partition('.')[0])
-    local = {path.stem for path in (ROOT / 'tests' / 'support').glob('*')}
+    support = [ROOT / 'tests' / 'support', ROOT / 'benchmarks' / 'support']
+    local = {path.stem for folder in support for path in folder.glob('*')}
     return imported - {*sys.stdlib_module_names, 'mobile_sam', 'napari_mobilesam', 'tests', *local}
 
 
