@@ -13,7 +13,6 @@ from napari_mobilesam.engine import (
     PlaneSource,
     boxes_on_plane,
     embed_points,
-    pixel_indices,
     plane_index,
     points_on_plane,
     round_index,
@@ -78,15 +77,17 @@ def test_T3_layers_with_fewer_axes_are_aligned_to_the_last() -> None:
         points_on_plane([[1, 1, 1, 4, 4]], key)
 
 
-def test_halves_go_up_so_that_all_pixels_are_equally_wide() -> None:
-    assert round_index([-1.5, -0.5, 0.5, 1.5, 2.5]).tolist() == [-1, 0, 1, 2, 3]
-    belongs, _ = points_on_plane(
-        [[2.5, 0, 0], [3.4999, 0, 0], [3.5, 0, 0]], PlaneKey('i', (1, 2), (3,))
-    )
-    assert belongs.tolist() == [True, True, False]
+def test_T4_halves_go_to_even_numbers_everywhere() -> None:
+    """The slice that is shown, the prompts on it, and the pixel under a position."""
+    halves = [-1.5, -0.5, 0.5, 1.5, 2.5, 3.5]
+    assert round_index(halves).tolist() == [-2, 0, 0, 2, 2, 4]
+    for half in halves[1:]:
+        (index,) = plane_index((half, 0, 0), (9, 9, 9), (1, 2))
+        belongs, _ = points_on_plane([[half, 0, 0]], PlaneKey('i', (1, 2), (index,)))
+        assert belongs.all(), half
 
 
-@pytest.mark.parametrize('z', [-0.6, 4.5, 1e30, float('nan'), float('inf')])
+@pytest.mark.parametrize('z', [-0.6, 4.6, 1e30, float('nan'), float('inf')])
 def test_position_beside_the_image(z: float) -> None:
     with pytest.raises(PlaneIndexError, match='axis 0'):
         plane_index((z, 1, 1), (5, 9, 9), (1, 2))
@@ -130,15 +131,3 @@ def test_and_on_no_other(key: PlaneKey, points: list, data: st.DataObject) -> No
     coordinates = embed_points(points, key)
     coordinates[:, axis] += data.draw(st.sampled_from([-1.0, 0.6, 2.0]))
     assert not points_on_plane(coordinates, key)[0].any()
-
-
-@given(keys(), st.integers(0, 5), st.integers(0, 5))
-def test_pixel_indices_address_what_the_plane_shows(key: PlaneKey, row: int, column: int) -> None:
-    shape = [10] * key.ndim
-    shape[key.displayed[0]], shape[key.displayed[1]] = 6, 7
-    data = np.zeros(shape, np.uint8)
-    indices = pixel_indices(key, np.array([row]), np.array([column]), shape)
-    assert all(index.dtype == np.uint8 for index in indices)
-    data[indices] = 1
-    plane = PlaneSource(key, data).read()
-    assert plane[row, column] == plane.sum() == data.sum() == 1

@@ -73,6 +73,21 @@ def test_t1_a_click_lands_on_the_pixel_under_it(name: str) -> None:
     np.testing.assert_allclose(found, [pixel], atol=1e-9)
 
 
+@pytest.mark.parametrize('place', [0.5, 1.5, 2.5])
+def test_t4_between_two_slices_the_one_that_napari_shows(place: float) -> None:
+    """T4: exactly between two slices, napari's slice, ours and that of a click are the same one."""
+    viewer, image = viewer_with((5, 6, 7))
+    # Another layer with finer steps makes such positions possible.
+    viewer.add_image(np.zeros((10, 6, 7)), scale=(0.5, 1, 1))
+    viewer.dims.set_point(0, place)
+    assert viewer.dims.point[0] == place
+    key = plane_key(image, viewer.dims)
+    shown = image.get_value((place, 0, 0), world=True)
+    assert image.data[(*key.index, 0, 0)] == shown
+    click = points_like(image, [image.world_to_data((place, 2, 3))])
+    assert prompts_on_plane(click, None, image, key).points == ((2, 3),)
+
+
 def test_t1_layers_of_another_scale_still_meet_in_the_world() -> None:
     """T1: a prompt layer that the user scaled otherwise points at the same place of the world."""
     _, image = viewer_with((4, 20, 30), scale=(5, 0.2, 0.2), translate=(1, 2, 3))

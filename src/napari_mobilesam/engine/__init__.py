@@ -16,7 +16,6 @@ from .fingerprint import fingerprint
 from .geometry import (
     boxes_on_plane,
     embed_points,
-    pixel_indices,
     plane_index,
     points_on_plane,
     round_index,
@@ -66,7 +65,6 @@ __all__ = [
     'mask_logits',
     'next_label',
     'paint_masks',
-    'pixel_indices',
     'plan_commit',
     'plane_index',
     'points_on_plane',

@@ -7,7 +7,7 @@ counted, pixel centres at integers); scale, rotation and other transforms are de
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 
 def round_index(coordinates: ArrayLike) -> NDArray[np.int64]:
-    """Round finite coordinates to the pixel that they lie in; halves go up, also below zero.
+    """Round finite coordinates to the pixel that they lie in; halves go to even numbers.
 
-    Unlike `numpy.round`, whose halves go to even numbers: pixels would differ in width.
+    napari rounds so when it picks the slice to show: at 2.5 it shows slice 2, at 3.5 slice 4.
+    Any other rule would, exactly between two slices, look at another one than the user.
     """
-    return np.floor(np.asarray(coordinates, np.float64) + 0.5).astype(np.int64)
+    return np.rint(np.asarray(coordinates, np.float64)).astype(np.int64)
 
 
 def plane_index(
@@ -60,7 +61,7 @@ def plane_index(
             continue
         if not math.isfinite(position[axis]):
             raise PlaneIndexError(f'the position on axis {axis} is {position[axis]}, not a number')
-        rounded = math.floor(position[axis] + 0.5)  # Python's integers take any size
+        rounded = round(float(position[axis]))  # halves as in `round_index`, and of any size
         if not 0 <= rounded < size:
             raise PlaneIndexError(
                 f'the position {position[axis]:g} on axis {axis} is beside the image, which has '
@@ -148,31 +149,6 @@ def embed_points(points: ArrayLike, key: PlaneKey) -> NDArray[np.float64]:
     return coordinates
 
 
-def pixel_indices(
-    key: PlaneKey, rows: NDArray[Any], columns: NDArray[Any], shape: Sequence[int]
-) -> tuple[NDArray[Any], ...]:
-    """Return one index array per axis of an image for pixels of a plane.
-
-    Parameters
-    ----------
-    key : PlaneKey
-        The plane.
-    rows, columns : ndarray of int, shape (N,)
-        Pixels of the plane.
-    shape : sequence of int
-        Shape of the image; the arrays get the smallest dtype that can index it, since undo
-        histories keep them.
-    """
-    if len(shape) != key.ndim:
-        raise ValueError(f'expected an image of {key.ndim} axes; got the shape {tuple(shape)}')
-    dtype = np.min_scalar_type(max(int(size) for size in shape))
-    indices: list[NDArray[Any]] = [rows] * key.ndim
-    for axis, position in zip(key.indexed, key.index, strict=True):
-        indices[axis] = np.full(len(rows), position)
-    indices[key.displayed[0]], indices[key.displayed[1]] = rows, columns
-    return tuple(index.astype(dtype) for index in indices)
-
-
 def _missing_axes(coordinates: NDArray[np.float64], key: PlaneKey, ndim: int) -> int:
     """Return how many leading axes of the image the coordinates lack."""
     if coordinates.ndim != ndim:
@@ -191,5 +167,5 @@ def _on_plane(coordinates: NDArray[np.float64], key: PlaneKey, missing: int) -> 
     for axis, position in zip(key.indexed, key.index, strict=True):
         if axis >= missing:
             # compared as floats: a cast of NaN or huge values to integers is undefined
-            belongs &= np.floor(coordinates[:, axis - missing] + 0.5) == position
+            belongs &= np.rint(coordinates[:, axis - missing]) == position
     return belongs

@@ -44,12 +44,12 @@ def prompted_parts(
         return mask
     wanted = np.zeros(count + 1, bool)
     for point, positive in zip(prompts.points, prompts.positive, strict=True):
-        row, column = round_index(np.subtract(point, corner))
+        row, column = np.subtract(round_index(point), corner)
         if positive and 0 <= row < mask.shape[0] and 0 <= column < mask.shape[1]:
             wanted[parts[row, column]] = True
     if prompts.box is not None:
-        first = np.maximum(round_index(np.subtract(prompts.box[:2], corner)), 0)
-        last = np.maximum(round_index(np.subtract(prompts.box[2:], corner)) + 1, 0)
+        first = np.maximum(np.subtract(round_index(prompts.box[:2]), corner), 0)
+        last = np.maximum(np.subtract(round_index(prompts.box[2:]), corner) + 1, 0)
         inside = parts[first[0] : last[0], first[1] : last[1]]
         sizes = np.bincount(parts.ravel(), minlength=count + 1)
         wanted |= 2 * np.bincount(inside.ravel(), minlength=count + 1) > sizes

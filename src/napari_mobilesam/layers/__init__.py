@@ -1,0 +1,59 @@
+"""The only place where napari layers and dims turn into engine values, and back.
+
+Everything here goes through world coordinates and the layers' own methods (`data_to_world`,
+`world_to_data`), so scale, translate, rotate, shear, affine, `dims.order` and layers with fewer
+axes than the viewer need no case of their own. No Qt, no model: it runs on a `ViewerModel`.
+"""
+
+from __future__ import annotations
+
+from .labels import LabelsPlane, labels_plane, largest_label, new_labels_array
+from .planes import (
+    NotAnnotatable,
+    area_text,
+    copy_transform,
+    first_image,
+    image_shape,
+    mapping_as_displayed,
+    plane_key,
+    plane_source,
+    preview_geometry,
+    spatial_keywords,
+    unwrap,
+    write_preview,
+)
+from .prompts import (
+    NEGATIVE,
+    POLARITY,
+    POSITIVE,
+    boxes_on_plane,
+    image_coordinates,
+    points_on_plane,
+    prompts_on_plane,
+)
+
+__all__ = [
+    'NEGATIVE',
+    'POLARITY',
+    'POSITIVE',
+    'LabelsPlane',
+    'NotAnnotatable',
+    'area_text',
+    'boxes_on_plane',
+    'copy_transform',
+    'first_image',
+    'image_coordinates',
+    'image_shape',
+    'labels_plane',
+    'largest_label',
+    'mapping_as_displayed',
+    'new_labels_array',
+    'plane_key',
+    'plane_source',
+    'points_on_plane',
+    'preview_geometry',
+    'prompts_on_plane',
+    'spatial_keywords',
+    'unwrap',
+    'write_preview',
+]
