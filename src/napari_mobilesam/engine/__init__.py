@@ -11,8 +11,10 @@ from .annotator import Annotator, Prediction, Stage
 from .cancel import Cancelled, CancelToken
 from .candidates import Candidates, best_index
 from .commit import Edit, LabelOverflowError, OverlapRule, next_label, paint_masks, plan_commit
+from .composite import Channel
 from .embedding import Embedding
 from .fingerprint import fingerprint
+from .frame import Frame
 from .geometry import (
     boxes_on_plane,
     embed_points,
@@ -27,6 +29,7 @@ from .plane import PlaneIndexError, PlaneKey, PlaneSource
 from .prompts import PromptOutsidePlaneError, Prompts
 from .segmenter import SamSegmenter, Segmenter, choose_device
 from .session import Change, SegmentedObject, Session
+from .stack_sample import StackSample
 from .store import EmbeddingStore
 from .worker import Ticket, Worker, WorkerClosedError
 
@@ -36,9 +39,11 @@ __all__ = [
     'Cancelled',
     'Candidates',
     'Change',
+    'Channel',
     'Edit',
     'Embedding',
     'EmbeddingStore',
+    'Frame',
     'IntensityMapping',
     'LabelOverflowError',
     'MaskPrompt',
@@ -53,6 +58,7 @@ __all__ = [
     'SegmentedObject',
     'Segmenter',
     'Session',
+    'StackSample',
     'Stage',
     'Ticket',
     'Worker',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Literal
 from weakref import WeakKeyDictionary
@@ -15,6 +15,7 @@ from .cancel import CancelToken
 from .candidates import Candidates
 from .embedding import Embedding
 from .fingerprint import fingerprint
+from .frame import Frame
 from .parts import prompted_parts
 from .plane import PlaneKey, PlaneSource
 from .prompts import Point, PromptOutsidePlaneError, Prompts
@@ -36,15 +37,21 @@ class Prediction:
     prompts : Prompts
         As they were asked.
     candidates : Candidates
-        The masks on offer.
+        The masks on offer, in pixels of the frame.
     model_digest : str
         The model that made them.
+    frame : Frame
+        The region of the plane that the candidates cover.
+    shape : tuple of (int, int)
+        Rows and columns of the plane.
     """
 
     key: PlaneKey
     prompts: Prompts
     candidates: Candidates
     model_digest: str
+    frame: Frame
+    shape: tuple[int, int]
 
     def patch(
         self, index: int | None = None, *, prompted_only: bool = True
@@ -60,17 +67,39 @@ class Prediction:
 
         Returns
         -------
-        rows, columns, mask
-            As `Candidates.patch`.
+        rows, columns : slice
+            Where in the plane; not necessarily tight. Empty slices where nothing is object.
+        mask : ndarray of bool
+            The mask there.
         """
         rows, columns, mask = self.candidates.patch(index)
+        rows, columns = self.frame.on_plane(rows, columns)
         if prompted_only:
             mask = prompted_parts(mask, self.prompts, (rows.start or 0, columns.start or 0))
         return rows, columns, mask
 
+    def preview(
+        self, index: int | None = None
+    ) -> tuple[NDArray[np.bool_], tuple[float, float], tuple[float, float]]:
+        """Return a candidate at the decoder's own resolution; costs a comparison.
+
+        Returns
+        -------
+        mask : ndarray of bool, shape (h, w) with h, w <= 256
+            As `Candidates.preview`.
+        scale, translate : tuple of (float, float)
+            Pixel (i, j) of it lies at ``translate + scale * (i, j)`` of the plane.
+        """
+        row, column = self.candidates.preview_translate
+        return (
+            self.candidates.preview(index),
+            self.candidates.preview_scale,
+            (row + self.frame.row, column + self.frame.column),
+        )
+
     def mask(self, index: int | None = None, *, prompted_only: bool = True) -> NDArray[np.bool_]:
         """Make the full-size mask of a candidate, bool (H, W); parameters as of `patch`."""
-        mask = np.zeros(self.candidates.original_size, bool)
+        mask = np.zeros(self.shape, bool)
         rows, columns, patch = self.patch(index, prompted_only=prompted_only)
         mask[rows, columns] = patch
         return mask
@@ -120,12 +149,12 @@ class Annotator:
         cancel: CancelToken | None = None,
         on_stage: OnStage | None = None,
     ) -> Embedding:
-        """Return the embedding of a plane: from the store, or read, mapped and encoded.
+        """Return the embedding of a plane or a frame: from the store, or read, mapped and encoded.
 
         Parameters
         ----------
         source : PlaneSource
-            The plane.
+            The plane, or a frame of it.
         cancel : CancelToken, optional
             Polled between reading, fingerprinting and encoding.
         on_stage : callable, optional
@@ -146,7 +175,7 @@ class Annotator:
                 return embedding
         if on_stage is not None:
             on_stage('reading')
-        image = source.image()
+        image = source.image(cancel)
         cancel.check()
         key = fingerprint(image, self._segmenter.digest)
         embedding = self._store.get(key)
@@ -174,9 +203,9 @@ class Annotator:
         Parameters
         ----------
         source : PlaneSource
-            The plane.
+            The plane, or a frame of it. Prompts beside the frame are answered on the whole plane.
         prompts : Prompts
-            In its (row, column) pixels.
+            In (row, column) pixels of the plane.
         cancel, on_stage
             As in `embed`.
 
@@ -195,12 +224,14 @@ class Annotator:
             )
         prompts.clipped(source.shape)
         cancel = CancelToken() if cancel is None else cancel
+        source = source.covering(prompts)
         embedding = self.embed(source, cancel, on_stage)
         if on_stage is not None:
             on_stage('decoding')
-        candidates = self._segmenter.decode(embedding, prompts)
+        local = source.region.localised(prompts, embedding.original_size)
+        candidates = self._segmenter.decode(embedding, local)
         cancel.check()
-        return Prediction(source.key, prompts, candidates, self._segmenter.digest)
+        return self._prediction(source, prompts, candidates)
 
     def hover(self, source: PlaneSource, point: Point) -> Prediction | None:
         """Return the best mask under the mouse, if that takes no encoding.
@@ -215,20 +246,23 @@ class Annotator:
         Returns
         -------
         Prediction or None
-            Its candidates are the best mask alone: draw their `preview`. None where the plane has
-            no embedding in memory or the point lies beside it: a hover never waits.
+            Its candidates are the best mask alone: draw its `preview`. None where the plane (or
+            the frame, if the point lies on it) has no embedding in memory, or the point lies
+            beside the plane: a hover never waits.
         """
+        prompts = Prompts((point,), (True,))
+        source = source.covering(prompts)
         with self._lock:
             key = self._known.get(source)
         embedding = None if key is None else self._store.get(key)
         if embedding is None:
             return None
-        prompts = Prompts((point,), (True,))
+        (local,) = source.region.localised(prompts, embedding.original_size).points
         try:
-            candidates = self._segmenter.hover(embedding, point)
+            candidates = self._segmenter.hover(embedding, local)
         except PromptOutsidePlaneError:
             return None
-        return Prediction(source.key, prompts, candidates, self._segmenter.digest)
+        return self._prediction(source, prompts, candidates)
 
     def predict_many(
         self,
@@ -281,9 +315,25 @@ class Annotator:
     ) -> Iterator[Prediction]:
         if not prompts:
             return
+        frame = source.region
+        if not all(frame.holds(wish) for wish in prompts):
+            source = source.whole
+            frame = source.region
         embedding = self.embed(source, cancel, on_stage)
         if on_stage is not None:
             on_stage('decoding')
-        found = self._segmenter.decode_many(embedding, prompts, cancel)
+        local = tuple(frame.localised(wish, embedding.original_size) for wish in prompts)
+        found = self._segmenter.decode_many(embedding, local, cancel)
         for wish, candidates in zip(prompts, found, strict=True):
-            yield Prediction(source.key, wish, candidates, self._segmenter.digest)
+            yield self._prediction(source, wish, candidates)
+
+    def _prediction(
+        self, source: PlaneSource, prompts: Prompts, candidates: Candidates
+    ) -> Prediction:
+        frame = source.region
+        if candidates.original_size != frame.shape:
+            # Read from a coarser level: the masks are made as fine as the plane all the same.
+            candidates = replace(candidates, original_size=frame.shape)
+        return Prediction(
+            source.key, prompts, candidates, self._segmenter.digest, frame, source.shape
+        )

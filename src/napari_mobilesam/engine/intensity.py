@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Mode = Literal['percentile', 'displayed', 'full']
+Mode = Literal['percentile', 'stack', 'displayed', 'full']
 
 # Percentiles of larger planes come from a regular sample: sorting 16k x 16k takes many seconds.
 _SAMPLE_PIXELS = 2**22
@@ -24,14 +24,16 @@ class IntensityMapping:
 
     Parameters
     ----------
-    mode : {'percentile', 'displayed', 'full'}
+    mode : {'percentile', 'stack', 'displayed', 'full'}
         ``percentile``: the window runs between two percentiles of the plane, so that a hot pixel
-        cannot blacken the picture. ``displayed``: the window is `limits`, the contrast limits in
+        cannot blacken the picture. ``stack``: between those of a sample of the whole image, so
+        that all planes are mapped alike; `limits`, where the sample was looked at, else those of
+        the plane. ``displayed``: the window is `limits`, the contrast limits in
         the viewer. ``full``: from the smallest to the largest finite value.
     low, high : float
-        The percentiles, ``0 <= low < high <= 100``. Used by ``percentile`` only.
+        The percentiles, ``0 <= low < high <= 100``. Used by ``percentile`` and ``stack``.
     limits : tuple of (float, float), optional
-        Values that become black and white; needed by ``displayed``, unused otherwise.
+        Values that become black and white; needed by ``displayed``, used by ``stack``.
     gamma : float
         Exponent applied between black (0) and white (1); 1 is linear.
 
@@ -80,10 +82,10 @@ def window(pixels: NDArray[Any], mapping: IntensityMapping) -> tuple[float, floa
     tuple of (float, float)
         ``low <= high``; equal only where the finite pixels are all the same (or there are none).
     """
-    if mapping.mode == 'displayed' and mapping.limits is not None:
+    if mapping.mode in ('displayed', 'stack') and mapping.limits is not None:
         return mapping.limits
     values = pixels
-    if mapping.mode == 'percentile' and pixels.size > _SAMPLE_PIXELS:
+    if mapping.mode != 'full' and pixels.size > _SAMPLE_PIXELS:
         # One stride on both axes keeps the sample spread over the whole plane.
         step = int(np.ceil(np.sqrt(pixels.size / _SAMPLE_PIXELS)))
         values = pixels[::step, ::step]
@@ -92,7 +94,7 @@ def window(pixels: NDArray[Any], mapping: IntensityMapping) -> tuple[float, floa
         values = values[np.isfinite(values)]
     if values.size == 0:
         return 0.0, 0.0
-    if mapping.mode == 'percentile':
+    if mapping.mode != 'full':
         # Taking neighbours inwards, not interpolating: in a small plane an interpolated 99.9th
         # percentile would still be pulled up by the single hot pixel.
         last = values.size - 1
@@ -132,6 +134,17 @@ def to_rgb8(pixels: NDArray[Any], mapping: IntensityMapping | None = None) -> ND
     TypeError
         If the values are not real numbers.
     """
+    grey = to_grey8(pixels, mapping)
+    return grey if grey.ndim == 3 else np.repeat(grey[..., None], 3, axis=2)
+
+
+def to_grey8(pixels: NDArray[Any], mapping: IntensityMapping | None = None) -> NDArray[np.uint8]:
+    """Map as `to_rgb8` does, but leave planes without colour as they are.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W) or (H, W, 3)
+    """
     mapping = IntensityMapping() if mapping is None else mapping
     pixels = np.asarray(pixels)
     if pixels.ndim == 3 and pixels.shape[2] in (3, 4):
@@ -148,10 +161,8 @@ def to_rgb8(pixels: NDArray[Any], mapping: IntensityMapping | None = None) -> ND
     if colour and pixels.dtype == np.uint8:
         return np.ascontiguousarray(pixels).copy()
     if colour and pixels.dtype.kind == 'f' and _within_unit(pixels):
-        grey = _stretch(pixels, 0.0, 1.0, 1.0)
-    else:
-        grey = _stretch(pixels, *window(pixels, mapping), mapping.gamma)
-    return grey if colour else np.repeat(grey[..., None], 3, axis=2)
+        return _stretch(pixels, 0.0, 1.0, 1.0)
+    return _stretch(pixels, *window(pixels, mapping), mapping.gamma)
 
 
 def _within_unit(pixels: NDArray[Any]) -> bool:

@@ -55,6 +55,46 @@ class MaskPrompt:
         """Make a prompt of a mask, see `mask_logits`."""
         return cls(mask_logits(mask).astype(np.float16), (mask.shape[0], mask.shape[1]))
 
+    @property
+    def extent(self) -> list[tuple[float, float]]:
+        """Opposite corners (row, column) of what is inside; empty where nothing is."""
+        cell = max(self.shape) / SIDE
+        rows, columns = np.nonzero(self.logits > 0)
+        if not rows.size:
+            return []
+        last = np.array(self.shape) - 0.5
+        low = np.array([rows.min(), columns.min()]) * cell - 0.5
+        high = np.minimum(np.array([rows.max() + 1, columns.max() + 1]) * cell - 0.5, last)
+        return [(float(low[0]), float(low[1])), (float(high[0]), float(high[1]))]
+
+    def cropped(self, rows: slice, columns: slice, size: tuple[int, int]) -> MaskPrompt:
+        """Return the prompt for a part of the plane, interpolated linearly.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            The part, with start and stop.
+        size : tuple of (int, int)
+            Rows and columns of the picture of it; in proportion.
+        """
+        if (rows, columns) == (slice(0, self.shape[0]), slice(0, self.shape[1])):
+            return MaskPrompt(self.logits, size)
+        longest = max(self.shape)
+        extent = max(rows.stop - rows.start, columns.stop - columns.start)
+        # centres of the part's cells, in cells of the plane
+        centres = (np.arange(SIDE) + 0.5) * (extent / longest) - 0.5
+        logits = self.logits.astype(np.float32)
+        for part in (rows, columns):
+            place = np.clip(centres + part.start * SIDE / longest, 0, SIDE - 1)
+            below = np.minimum(place.astype(np.intp), SIDE - 2)
+            weight = (place - below).astype(np.float32)[:, None]
+            logits = (logits[below] * (1 - weight) + logits[below + 1] * weight).T
+        # what lies beyond the part is padding there
+        for axis, part in enumerate((rows, columns)):
+            used = int(np.ceil((part.stop - part.start) * SIDE / extent))
+            np.moveaxis(logits, axis, 0)[used:] = -_CERTAIN
+        return MaskPrompt(logits.astype(np.float16), size)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MaskPrompt):
             return NotImplemented
