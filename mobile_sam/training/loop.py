@@ -18,7 +18,7 @@ from .auxiliary import AuxiliaryHead, auxiliary_loss, targets_tensor
 from .batches import CropSource
 from .data import Reader, read_items, split_items
 from .model_step import StepResult, interactive_loss
-from .optim import Average, draw_positions, parameter_groups, prepare_start, rate
+from .optim import Average, parameter_groups, prepare_start, rate
 from .ranks import Ranks
 from .state import CsvLog, load, save_atomically
 
@@ -62,14 +62,6 @@ class Trainer:
             prepare_start(self.model, config.seed)
         else:
             initialise(self.model, config.init)
-            if config.decoder == 'start':
-                start = build_sam_vit_t(checkpoint=None)
-                prepare_start(start, config.seed)
-                self.model.prompt_encoder, self.model.mask_decoder = (
-                    start.prompt_encoder, start.mask_decoder,
-                )  # fmt: skip
-            elif config.positions == 'draw':
-                draw_positions(self.model, config.seed)
         self.model.to(self.device)
         self.head = AuxiliaryHead().to(self.device)
         self.source = self._source()
@@ -93,16 +85,9 @@ class Trainer:
 
     def _trained(self) -> list[torch.nn.Module]:
         if self.config.phase == 'crops':
-            if self.config.freeze_stem:
-                self._stem().requires_grad_(False)
             return [self.model, self.head]
         self.model.image_encoder.requires_grad_(False)
         return [self.model.prompt_encoder, self.model.mask_decoder]
-
-    def _stem(self) -> torch.nn.ModuleList:
-        """The convolutions up to a fourth of the resolution: generic, and half of the cost."""
-        encoder = self.model.image_encoder
-        return torch.nn.ModuleList([encoder.patch_embed, encoder.layers[0]])
 
     def _source(self) -> Callable[[int], Batch]:
         if self.config.phase == 'crops':
@@ -184,7 +169,7 @@ class Trainer:
             weight = config.aux_weight * max(0.0, 1 - self.progress)
             if config.phase == 'crops' and weight > 0:
                 maps = self.head(features)
-                wanted = targets_tensor(batch.labels, batch.side)
+                wanted = targets_tensor(batch.labels, batch.windows[0].side)
                 side_loss = auxiliary_loss(maps, wanted.to(self.device))
                 loss, aux = loss + weight * side_loss, float(side_loss.detach())
         self.optimiser.zero_grad(set_to_none=True)
@@ -208,8 +193,6 @@ class Trainer:
         self.model.train()
         if self.config.phase != 'crops':
             self.model.image_encoder.eval()
-        elif self.config.freeze_stem:
-            self._stem().eval()
 
     def _report(self, recent: list[dict[str, float]]) -> None:
         if not recent:
