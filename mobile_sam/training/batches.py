@@ -13,9 +13,10 @@ import numpy as np
 import torch
 
 from .augment import augment
-from .crops import cut, draw_window
+from .crops import LARGEST, cut, draw_window, typical_size
 from .data import Sample, modality_weights, to_uint8
 from .prompts import first_prompts, visible_objects
+from .views import View, draw_view, draw_view_side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,37 +24,49 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .config import TrainConfig
-    from .crops import Crop, Window
+    from .crops import Crop
     from .data import Item, Reader
 
 PIXEL_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 PIXEL_STD = np.array([58.395, 57.12, 57.375], np.float32)
 
+SMALL_WINDOW = 256
+"""Windows of up to so many model pixels are for small objects too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """B windows with P prompted objects each, prompts of a window side by side.
+    """B windows, and N prompted objects, each seen in a view: a smaller window within its window.
 
     Attributes
     ----------
     images : Tensor, float32, (B, 3, S, S)
         Normalised, zero where the frame is padding; or, when whole frames are tuned, their
         embeddings (B, 256, 64, 64).
-    windows : tuple of Window
     labels : ndarray, int32, (B, T, T)
-    targets : Tensor, float32, (B · P, T, T)
-    coords : Tensor, float32, (B · P, 2, 2)
-    point_labels : Tensor, int64, (B · P, 2)
-    is_box : Tensor, bool, (B · P,)
+    side : int
+        Model pixels of a window.
+    views : tuple of View, N
+        All of one size.
+    targets : Tensor, float32, (N, t, t)
+    coords : Tensor, float32, (N, 2, 2)
+    point_labels : Tensor, int64, (N, 2)
+    is_box : Tensor, bool, (N,)
     """
 
     images: torch.Tensor
-    windows: tuple[Window, ...]
     labels: NDArray[np.int32]
+    side: int
+    views: tuple[View, ...]
     targets: torch.Tensor
     coords: torch.Tensor
     point_labels: torch.Tensor
     is_box: torch.Tensor
+
+    @property
+    def step(self) -> float:
+        """Model pixels per target pixel."""
+        return self.side / self.labels.shape[-1]
 
 
 def normalise(image: NDArray[np.uint8], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -70,11 +83,22 @@ def collate(
     *,
     prompts: int,
     box_share: float,
+    view_side: int | None = None,
 ) -> Batch:
-    """Draw prompts for crops and stack everything."""
+    """Draw prompts for crops and stack everything.
+
+    Parameters
+    ----------
+    prompts : int
+        Prompted objects per crop.
+    view_side : int, optional
+        Model pixels of the views in which prompts are answered; by default whole windows.
+    """
+    side = crops[0].window.side
+    views: list[View] = []
     targets, coords, point_labels, boxes = [], [], [], []
-    for crop in crops:
-        step = crop.window.side / crop.labels.shape[0]
+    for number, crop in enumerate(crops):
+        step = side / crop.labels.shape[0]
         objects = np.array(visible_objects(crop.labels, step))
         if not len(objects):
             raise ValueError('A window without a visible object cannot be prompted.')
@@ -83,15 +107,19 @@ def collate(
             # Few objects: some are prompted again, elsewhere.
             chosen = np.concatenate([chosen, rng.choice(objects, prompts - len(chosen))])
         masks = crop.labels[None] == chosen[:, None, None]
-        first = first_prompts(masks, crop.window, rng, box_share=box_share)
+        seen = [draw_view(mask, crop.window, number, view_side or side, rng) for mask in masks]
+        masks = np.stack([view.cut(m, step) for view, m in zip(seen, masks, strict=True)])
+        first = first_prompts(masks, [view.window for view in seen], rng, box_share=box_share)
+        views.extend(seen)
         targets.append(masks)
         coords.append(first.coords)
         point_labels.append(first.labels)
         boxes.append(first.is_box)
     return Batch(
         images,
-        tuple(crop.window for crop in crops),
         np.stack([crop.labels for crop in crops]),
+        side,
+        tuple(views),
         torch.from_numpy(np.concatenate(targets).astype(np.float32)),
         torch.from_numpy(np.concatenate(coords)),
         torch.from_numpy(np.concatenate(point_labels)),
@@ -106,7 +134,9 @@ class CropSource:
         self, items: Sequence[Item], reader: Reader, config: TrainConfig, ranks: int = 1
     ) -> None:
         self.items, self.reader, self.config, self.ranks = list(items), reader, config, ranks
-        self.weights = modality_weights(self.items)
+        weights = modality_weights(self.items)
+        sizes = np.array([typical_size(reader(item)) for item in self.items])
+        self.weights = {side: fitting(weights, sizes, side) for side in config.crop_sizes}
         self.simulated = SimulatedPool(config.seed)
 
     def __call__(self, step: int) -> Batch:
@@ -116,28 +146,52 @@ class CropSource:
         # Processes that wait for each other work on windows of equal size.
         rng = np.random.default_rng([config.seed, step // self.ranks, 6])
         side = int(rng.choice(config.crop_sizes, p=chances / chances.sum()))
+        view_side = draw_view_side(side, config.views, rng)
         rng = np.random.default_rng([config.seed, step])
         # A step costs the same whatever its window size.
         area = (config.crop_sizes[0] / side) ** 2
         count = max(1, round(config.batch * min(area, 2.0)))
         crops = [self._crop(side, rng) for _ in range(count)]
         images = torch.from_numpy(np.stack([normalise(c.image, c.inside) for c in crops]))
-        return collate(crops, images, rng, prompts=config.prompts, box_share=config.box_share)
+        return collate(
+            crops,
+            images,
+            rng,
+            prompts=config.prompts,
+            box_share=config.box_share,
+            view_side=view_side,
+        )
 
     def _crop(self, side: int, rng: np.random.Generator) -> Crop:
         """Draw windows until one shows an object."""
         while True:
-            sample = self._sample(rng)
+            sample = self._sample(side, rng)
             for _ in range(4):
                 window = draw_window(sample, side, rng, jitter=self.config.augment)
                 crop = cut(sample, window)
                 if visible_objects(crop.labels, side / crop.labels.shape[0]):
                     return augment(crop, rng) if self.config.augment else crop
 
-    def _sample(self, rng: np.random.Generator) -> Sample:
+    def _sample(self, side: int, rng: np.random.Generator) -> Sample:
         if rng.random() < self.config.simulated:
             return self.simulated(rng)
-        return self.reader(self.items[int(rng.choice(len(self.items), p=self.weights))])
+        return self.reader(self.items[int(rng.choice(len(self.items), p=self.weights[side]))])
+
+
+def fitting(
+    weights: NDArray[np.float64], sizes: NDArray[np.float64], side: int
+) -> NDArray[np.float64]:
+    """Weigh items so that windows of a side show mostly objects that suit them.
+
+    `sizes` are typical diameters in model pixels. Items whose objects would fill a window, and
+    those with small objects in the expensive large windows, are drawn a quarter as often.
+    """
+    suited = sizes < LARGEST * side
+    if side > SMALL_WINDOW:
+        suited &= sizes > LARGEST * SMALL_WINDOW / 2
+    chosen = weights * np.where(suited, 1.0, 0.25)
+    normalised: NDArray[np.float64] = chosen / chosen.sum()
+    return normalised
 
 
 class SimulatedPool:

@@ -36,14 +36,22 @@ class TrainConfig:
         Length of the phase.
     init : Path, optional
         Checkpoint whose weights the run starts from.
+    positions, decoder : str
+        ``'keep'`` those of `init`; or ``'draw'`` position frequencies anew, ``'start'`` with a new
+        prompt encoder and decoder. See `mobile_sam.training.optim`.
     crop_sizes, crop_weights : tuple
         Window sides in model pixels (multiples of 16) and how often each is drawn. 224 and 448 fill
         TinyViT's 7 and 14 token windows without padding, which makes them much cheaper than
         their neighbours; the others teach the padded windows that occur at the frame's border.
+    freeze_stem : bool
+        Keep the encoder's convolutions as they are, which saves a third of its cost.
+    views : tuple of float
+        Prompts are answered in views of these shares of a window's side, each as often as the
+        others; see `mobile_sam.training.views`.
     batch, prompts : int
         Windows per step, and objects prompted per window.
     box_share : float
-        Share of windows prompted with boxes first (the rest with one click).
+        Share of objects prompted with boxes first (the rest with one click).
     corrections : tuple of float
         Probabilities of 0, 1, 2, … correction clicks in a step.
     modalities : tuple of str
@@ -63,17 +71,21 @@ class TrainConfig:
     minutes: float | None = None
     steps: int | None = None
     init: Path | None = None
+    positions: str = 'keep'
+    decoder: str = 'keep'
     seed: int = 0
     device: str = 'cpu'
     amp: bool = False
     threads: int = 2
     channels_last: bool = True
-    crop_sizes: tuple[int, ...] = (224, 192, 256)
-    crop_weights: tuple[float, ...] = (0.8, 0.15, 0.05)
-    batch: int = 4
-    prompts: int = 8
-    box_share: float = 0.35
-    corrections: tuple[float, ...] = (0.5, 0.35, 0.15)
+    crop_sizes: tuple[int, ...] = (224, 448, 192)
+    crop_weights: tuple[float, ...] = (0.7, 0.25, 0.05)
+    freeze_stem: bool = False
+    views: tuple[float, ...] = (0.57, 0.57, 1.0)
+    batch: int = 3
+    prompts: int = 12
+    box_share: float = 0.5
+    corrections: tuple[float, ...] = (0.5, 0.24, 0.1, 0.06, 0.04, 0.03, 0.02, 0.01)
     modalities: tuple[str, ...] = ()
     simulated: float = 0.0
     augment: bool = True
@@ -97,6 +109,11 @@ class TrainConfig:
             raise ValueError(
                 'Give the length of the run either as minutes or as steps; '
                 f'got minutes={self.minutes}, steps={self.steps}.'
+            )
+        if self.positions not in ('keep', 'draw') or self.decoder not in ('keep', 'start'):
+            raise ValueError(
+                "positions is 'keep' or 'draw' and decoder 'keep' or 'start'; "
+                f'got {self.positions!r} and {self.decoder!r}.'
             )
         if len(self.crop_sizes) != len(self.crop_weights) or not self.crop_sizes:
             raise ValueError(

@@ -104,7 +104,7 @@ def draw_window(
             row, col = pick * (max(1, height // 256), max(1, width // 256)) + rng.random(2)
     row += rng.normal(0, 0.2) * side / scale
     col += rng.normal(0, 0.2) * side / scale
-    diameter = _typical_diameter(sample) * scale
+    diameter = typical_size(sample)
     if not jitter or (diameter < LARGEST * side and rng.random() < 0.67):
         last = (FRAME - side) // STRIDE
         token = [
@@ -121,11 +121,12 @@ def draw_window(
     return Window(top, left, side, scale, row, col)
 
 
-def _typical_diameter(sample: Sample) -> float:
-    """Diameter of a disc of the objects' median area, image pixels; 0 without objects."""
+def typical_size(sample: Sample) -> float:
+    """Diameter of a disc of the objects' median area, model pixels at inference; 0 without any."""
     areas = np.bincount(sample.labels.ravel())[1:]
     areas = areas[areas > 0]
-    return float(np.sqrt(np.median(areas) * 4 / np.pi)) if len(areas) else 0.0
+    scale = frame_scale(sample.labels.shape)
+    return float(np.sqrt(np.median(areas) * 4 / np.pi)) * scale if len(areas) else 0.0
 
 
 def _magnification(

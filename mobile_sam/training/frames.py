@@ -18,6 +18,7 @@ from .config import FRAME
 from .crops import Crop, cut, true_window
 from .data import modality_weights
 from .prompts import visible_objects
+from .views import draw_view_side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +62,7 @@ class FrameSource:
             rng,
             prompts=config.prompts,
             box_share=config.box_share,
+            view_side=draw_view_side(FRAME, config.views, rng),
         )
 
     def _frame(self, number: int) -> tuple[Crop, torch.Tensor]:

@@ -18,7 +18,7 @@ from .auxiliary import AuxiliaryHead, auxiliary_loss, targets_tensor
 from .batches import CropSource
 from .data import Reader, read_items, split_items
 from .model_step import StepResult, interactive_loss
-from .optim import Average, parameter_groups, prepare_start, rate
+from .optim import Average, draw_positions, parameter_groups, prepare_start, rate
 from .ranks import Ranks
 from .state import CsvLog, load, save_atomically
 
@@ -62,6 +62,14 @@ class Trainer:
             prepare_start(self.model, config.seed)
         else:
             initialise(self.model, config.init)
+            if config.decoder == 'start':
+                start = build_sam_vit_t(checkpoint=None)
+                prepare_start(start, config.seed)
+                self.model.prompt_encoder, self.model.mask_decoder = (
+                    start.prompt_encoder, start.mask_decoder,
+                )  # fmt: skip
+            elif config.positions == 'draw':
+                draw_positions(self.model, config.seed)
         self.model.to(self.device)
         self.head = AuxiliaryHead().to(self.device)
         self.source = self._source()
@@ -85,9 +93,17 @@ class Trainer:
 
     def _trained(self) -> list[torch.nn.Module]:
         if self.config.phase == 'crops':
+            if self.config.freeze_stem:
+                for part in self._stem():
+                    part.requires_grad_(False)
             return [self.model, self.head]
         self.model.image_encoder.requires_grad_(False)
         return [self.model.prompt_encoder, self.model.mask_decoder]
+
+    def _stem(self) -> list[torch.nn.Module]:
+        """The convolutions up to a fourth of the resolution: generic, and half of the cost."""
+        names = ('patch_embed', 'layers.0')
+        return [self.model.image_encoder.get_submodule(name) for name in names]
 
     def _source(self) -> Callable[[int], Batch]:
         if self.config.phase == 'crops':
@@ -169,7 +185,7 @@ class Trainer:
             weight = config.aux_weight * max(0.0, 1 - self.progress)
             if config.phase == 'crops' and weight > 0:
                 maps = self.head(features)
-                wanted = targets_tensor(batch.labels, batch.windows[0].side)
+                wanted = targets_tensor(batch.labels, batch.side)
                 side_loss = auxiliary_loss(maps, wanted.to(self.device))
                 loss, aux = loss + weight * side_loss, float(side_loss.detach())
         self.optimiser.zero_grad(set_to_none=True)
@@ -193,6 +209,9 @@ class Trainer:
         self.model.train()
         if self.config.phase != 'crops':
             self.model.image_encoder.eval()
+        elif self.config.freeze_stem:
+            for part in self._stem():
+                part.eval()
 
     def _report(self, recent: list[dict[str, float]]) -> None:
         if not recent:

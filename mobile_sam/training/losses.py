@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FOCAL_WEIGHT = 20.0
+FOCAL_WEIGHT = 1.0
 DICE_WEIGHT = 1.0
-USUAL_SHARE = 0.05
-"""Share of its window that an object may cover before its focal loss is scaled down."""
+LEAST_AREA = 200.0
+"""Model pixels that an object counts for at least when its focal loss is divided by its area."""
 OTHERS_WEIGHT = 0.05
 
 
@@ -39,15 +39,23 @@ def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return 1 - (2 * overlap + 1) / (total + 1)
 
 
-def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Weighted sum of focal and Dice loss of each mask (20 : 1, Kirillov et al. 2023).
+def mask_loss(logits: Tensor, targets: Tensor, step: float) -> Tensor:
+    """Sum of focal and Dice loss of each mask.
 
-    That ratio was made for whole frames, where objects are small. In a window one that covers
-    most of it would outweigh a hundred nuclei, so its focal loss is divided by its share.
+    The focal loss is summed over the pixels and divided by the object's area, as detectors divide
+    it by the number of their positives (Lin et al. 2017). A mean over pixels, as in Kirillov et
+    al. 2023, depends on how large the window is, and hardly sees objects of a few pixels.
+
+    Parameters
+    ----------
+    logits, targets : Tensor, (..., H, W)
+    step : float
+        Model pixels per target pixel.
     """
-    share = targets.mean((-2, -1)).clamp(min=USUAL_SHARE) / USUAL_SHARE
-    focal = FOCAL_WEIGHT * focal_loss(logits, targets) / share
-    return focal + DICE_WEIGHT * dice_loss(logits, targets)
+    pixels = logits.shape[-2] * logits.shape[-1]
+    area = targets.sum((-2, -1)).clamp(min=LEAST_AREA / step**2)
+    focal = focal_loss(logits, targets) * pixels / area
+    return FOCAL_WEIGHT * focal + DICE_WEIGHT * dice_loss(logits, targets)
 
 
 def true_iou(logits: Tensor, targets: Tensor) -> Tensor:
@@ -59,7 +67,9 @@ def true_iou(logits: Tensor, targets: Tensor) -> Tensor:
         return overlap / union.clamp(min=1)
 
 
-def multimask_loss(logits: Tensor, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def multimask_loss(
+    logits: Tensor, scores: Tensor, targets: Tensor, step: float
+) -> tuple[Tensor, Tensor]:
     """Loss of several answers to the same prompt.
 
     Only the best answer learns the mask, so that the answers to an ambiguous click stay
@@ -71,6 +81,8 @@ def multimask_loss(logits: Tensor, scores: Tensor, targets: Tensor) -> tuple[Ten
     scores : Tensor, (N, M)
         Predicted IoU.
     targets : Tensor, (N, H, W)
+    step : float
+        Model pixels per target pixel.
 
     Returns
     -------
@@ -78,7 +90,7 @@ def multimask_loss(logits: Tensor, scores: Tensor, targets: Tensor) -> tuple[Ten
         Mean mask loss and mean squared error of the scores.
     """
     wanted = targets[:, None].expand_as(logits)
-    each = mask_loss(logits, wanted)
+    each = mask_loss(logits, wanted, step)
     best = each.min(1).values
     count = each.shape[1]
     others = (each.sum(1) - best) / max(1, count - 1)

@@ -116,11 +116,11 @@ def interactive_loss(
     corrections : int
         Correction clicks after the first prompt.
     """
-    prompts = len(batch.targets) // len(batch.windows)
-    features = features.repeat_interleave(prompts, 0)
-    positions = position_slices(model, batch.windows).repeat_interleave(prompts, 0)
+    features = torch.stack([features[v.image][:, *v.tokens] for v in batch.views])
+    positions = position_slices(model, [view.window for view in batch.views])
     device = features.device
     targets = batch.targets.to(device)
+    step = batch.step
     coords, labels = batch.coords.to(device), batch.point_labels.to(device)
     is_box = batch.is_box.to(device)
     loss = features.new_zeros((), dtype=torch.float32)
@@ -140,8 +140,8 @@ def interactive_loss(
                 continue
             share = chosen.float().mean() / (corrections + 1)
             of = logits[chosen], scores[chosen], targets[chosen]
-            many = multimask_loss(of[0][:, 1:], of[1][:, 1:], of[2])
-            single = multimask_loss(of[0][:, :1], of[1][:, :1], of[2])
+            many = multimask_loss(of[0][:, 1:], of[1][:, 1:], of[2], step)
+            single = multimask_loss(of[0][:, :1], of[1][:, :1], of[2], step)
             for weight, (mask, score) in zip(MULTI_WEIGHTS[kind], (many, single), strict=True):
                 loss = loss + share * weight * (mask + score)
                 mask_sum += float(share * weight * mask.detach())
@@ -169,12 +169,9 @@ def _clicks(logits: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
     """Correction clicks (N, 3): x, y in the frame, and the label."""
     found = (logits > 0).cpu().numpy()
     wanted = batch.targets.numpy() > 0.5
-    prompts = len(wanted) // len(batch.windows)
     clicks = np.zeros((len(wanted), 3), np.float32)
-    for i in range(len(wanted)):
-        window = batch.windows[i // prompts]
+    for i, view in enumerate(batch.views):
         row, col, label = correction_click(found[i], wanted[i], rng)
         inside = rng.random(2)
-        step = window.side / wanted.shape[-1]
-        clicks[i] = *to_frame(row + inside[0], col + inside[1], window, step), label
+        clicks[i] = *to_frame(row + inside[0], col + inside[1], view.window, batch.step), label
     return torch.from_numpy(clicks)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 ATTENTION_GAIN = 1.5
 """Start gain of tied projections: a prompt's own place gets about e^4 of the others' attention."""
 
+CYCLES = (0.1, 8.0)
+"""Lowest and highest position frequency, in cycles per half a frame (512 model pixels)."""
+
 FLOOR = 0.01
 """Learning rate at the end, as a share of the highest."""
 
@@ -76,12 +79,35 @@ class Average:
         self.updates = updates
 
 
-def prepare_start(model: nn.Module, seed: int, *, octaves: float = 2.0) -> None:
+def draw_positions(model: nn.Module, seed: int) -> None:
+    """Redraw the position frequencies of the prompt encoder: shape and meaning stay the same.
+
+    Attention compares positions by a sum of cosines of their distance, so it can only tell apart,
+    or hold together, what fits the periods at hand. SAM draws them from a normal distribution
+    with standard deviation 1, about 500 model pixels, and learns the rest from a million images.
+    Here periods are spread evenly, in octaves, from 64 model pixels to beyond the frame: short ones
+    for small objects, long ones to hold the inside of a large box together. Half of them lie
+    along the axes, as the sides of boxes do.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, matrix in model.named_buffers():
+            if not name.endswith('positional_encoding_gaussian_matrix'):
+                continue
+            count = matrix.shape[1]
+            low, high = (math.log10(v) for v in CYCLES)
+            cycles = torch.logspace(low, high, count // 2)
+            free = 2 * math.pi * torch.rand(count - len(cycles), generator=generator)
+            straight = math.pi / 2 * (torch.arange(len(cycles)) % 2)
+            angles = torch.cat([straight, free])
+            lengths = torch.cat([cycles, cycles[: len(free)]])
+            matrix.copy_(torch.stack([angles.cos(), angles.sin()]) * lengths)
+
+
+def prepare_start(model: nn.Module, seed: int) -> None:
     """Change random start weights so that a short run gets further; shapes stay the same.
 
-    Position frequencies are redrawn over several octaves. With the default standard deviation of
-    1 a position is blurred over about a hundred model pixels, which weeks of training can sharpen;
-    spread over 1 … 2 ** `octaves`, neighbouring cells differ from the start.
+    Positions are redrawn, see `draw_positions`.
 
     The attentions between tokens and image start with equal query and key projections. Positions
     are part of both, so image features near a prompt exchange with it from the first step; with
@@ -90,13 +116,9 @@ def prepare_start(model: nn.Module, seed: int, *, octaves: float = 2.0) -> None:
     The depthwise convolutions of TinyViT's blocks have no residual path. They start as the
     identity, plus their random weights scaled down.
     """
-    generator = torch.Generator().manual_seed(seed)
+    draw_positions(model, seed)
     modules = dict(model.named_modules())
     with torch.no_grad():
-        for name, matrix in model.named_buffers():
-            if name.endswith('positional_encoding_gaussian_matrix'):
-                scale = torch.logspace(0, octaves, matrix.shape[1], base=2.0)
-                matrix.copy_(torch.randn(matrix.shape, generator=generator) * scale)
         for name, module in modules.items():
             if 'attn_' in name and name.endswith('q_proj'):
                 keys = modules[name.removesuffix('q_proj') + 'k_proj']

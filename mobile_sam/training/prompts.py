@@ -13,6 +13,8 @@ import numpy as np
 from scipy import ndimage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from .crops import Window
@@ -107,24 +109,26 @@ def to_frame(row: float, col: float, window: Window, step: float) -> tuple[float
 
 def first_prompts(
     masks: NDArray[np.bool_],
-    window: Window,
+    windows: Sequence[Window],
     rng: np.random.Generator,
     *,
     box_share: float,
 ) -> FirstPrompts:
-    """Draw one first prompt for each mask of a window: a click, or a box.
+    """Draw one first prompt for each mask: a click, or a box.
 
     Parameters
     ----------
     masks : ndarray, bool, (N, T, T)
         Not empty.
+    windows : sequence of Window
+        What each mask shows; all of one size.
     """
-    step = window.side / masks.shape[-1]
+    step = windows[0].side / masks.shape[-1]
     count = len(masks)
     coords = np.zeros((count, 2, 2), np.float32)
     labels = np.full((count, 2), NONE, np.int64)
     is_box = rng.random(count) < box_share
-    for i, mask in enumerate(masks):
+    for i, (mask, window) in enumerate(zip(masks, windows, strict=True)):
         if is_box[i]:
             row0, col0, row1, col1 = jittered_box(mask, rng, step=step)
             coords[i] = to_frame(row0, col0, window, step), to_frame(row1, col1, window, step)

@@ -5,7 +5,15 @@ import torch
 from torch import nn
 
 from mobile_sam.build_sam import build_sam_vit_t
-from mobile_sam.training.optim import FLOOR, Average, parameter_groups, prepare_start, rate
+from mobile_sam.training.optim import (
+    CYCLES,
+    FLOOR,
+    Average,
+    draw_positions,
+    parameter_groups,
+    prepare_start,
+    rate,
+)
 
 
 def test_the_rate_rises_then_falls_to_its_floor():
@@ -54,5 +62,28 @@ def test_the_prepared_start_ties_projections_and_keeps_shapes():
     assert {name: v.shape for name, v in state.items()} == shapes
     name = 'mask_decoder.transformer.layers.0.cross_attn_image_to_token.'
     assert torch.equal(state[name + 'q_proj.weight'], state[name + 'k_proj.weight'])
-    spread = state['prompt_encoder.pe_layer.positional_encoding_gaussian_matrix'].std(0)
-    assert spread[-20:].mean() > 2 * spread[:20].mean()
+
+
+def test_drawn_positions_reach_from_pixels_to_the_frame_and_lie_along_the_axes():
+    model = build_sam_vit_t()
+    draw_positions(model, 0)
+    matrix = model.prompt_encoder.pe_layer.positional_encoding_gaussian_matrix
+    cycles = matrix.norm(dim=0)
+    assert float(cycles.min()) == pytest.approx(CYCLES[0], rel=1e-4)
+    assert float(cycles.max()) == pytest.approx(CYCLES[1], rel=1e-4)
+    straight = matrix.abs().min(0).values < 1e-5
+    assert int(straight.sum()) == matrix.shape[1] // 2
+    again = build_sam_vit_t()
+    draw_positions(again, 0)
+    assert torch.equal(again.prompt_encoder.pe_layer.positional_encoding_gaussian_matrix, matrix)
+
+
+def test_low_frequencies_hold_the_inside_of_a_large_box_together():
+    """The two corners of a box, together, are nearer to its middle than to a far place."""
+    model = build_sam_vit_t()
+    draw_positions(model, 0)
+    encode = model.prompt_encoder.pe_layer.forward_with_coords
+    places = torch.tensor([[[200.0, 200.0], [700.0, 700.0], [450.0, 450.0], [950.0, 80.0]]])
+    corner, other, middle, far = encode(places, (1024, 1024))[0]
+    box = corner + other
+    assert float(box @ middle) > 2 * float(box @ far)

@@ -28,7 +28,7 @@ def test_first_prompts_are_inside_their_object_in_the_frame():
     window = Window(160, 320, 224, 4.0, 0, 0)
     masks = np.zeros((40, 112, 112), bool)
     masks[:, 30:50, 60:70] = True
-    made = first_prompts(masks, window, np.random.default_rng(0), box_share=0.5)
+    made = first_prompts(masks, [window] * 40, np.random.default_rng(0), box_share=0.5)
     assert 5 < made.is_box.sum() < 35
     for coords, labels, is_box in zip(made.coords, made.labels, made.is_box, strict=True):
         if is_box:

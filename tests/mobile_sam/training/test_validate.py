@@ -94,7 +94,14 @@ def test_a_model_in_training_mode_is_refused(folder: Path, model: Sam):
 
 def test_frames_are_embedded_once(folder: Path, model: Sam, tmp_path: Path):
     config = TrainConfig(
-        data=folder, out=tmp_path, steps=1, phase='frames', batch=1, prompts=3, cached_frames=1
+        data=folder,
+        out=tmp_path,
+        steps=1,
+        phase='frames',
+        batch=1,
+        prompts=3,
+        cached_frames=1,
+        views=(1.0,),
     )
     source = FrameSource(model, read_items(folder), Reader(), config)
     batch = source(0)
