@@ -12,6 +12,7 @@ from .cancel import Cancelled, CancelToken
 from .candidates import Candidates, best_index
 from .commit import Edit, LabelOverflowError, OverlapRule, next_label, paint_masks, plan_commit
 from .composite import Channel
+from .disk import DiskInfo, DiskStore, default_cache_folder
 from .embedding import Embedding
 from .fingerprint import fingerprint
 from .frame import Frame
@@ -40,6 +41,8 @@ __all__ = [
     'Candidates',
     'Change',
     'Channel',
+    'DiskInfo',
+    'DiskStore',
     'Edit',
     'Embedding',
     'EmbeddingStore',
@@ -66,6 +69,7 @@ __all__ = [
     'best_index',
     'boxes_on_plane',
     'choose_device',
+    'default_cache_folder',
     'embed_points',
     'fingerprint',
     'mask_logits',

@@ -1,10 +1,11 @@
-"""A store of embeddings in memory, with a budget."""
+"""The store of embeddings: in memory with a budget, and behind that on disk."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from threading import Lock
 
+from .disk import DiskStore
 from .embedding import Embedding
 
 _MIB = 2**20
@@ -19,7 +20,9 @@ class EmbeddingStore:
     ----------
     budget_mib : float
         How much memory the features may take. One embedding of SAM takes 2 MiB. An embedding that
-        is larger than the budget is not kept.
+        is larger than the budget is not kept in memory.
+    disk : DiskStore, optional
+        Where embeddings are kept beyond the process, and looked for when they are not in memory.
 
     Raises
     ------
@@ -27,41 +30,84 @@ class EmbeddingStore:
         If the budget is negative.
     """
 
-    def __init__(self, budget_mib: float = 512.0) -> None:
+    def __init__(self, budget_mib: float = 512.0, disk: DiskStore | None = None) -> None:
         if not budget_mib >= 0:
             raise ValueError(f'the budget is 0 MiB or more; got {budget_mib}')
         self._budget = int(budget_mib * _MIB)
         self._entries: OrderedDict[str, Embedding] = OrderedDict()
         self._nbytes = 0
+        self._disk = disk
         self._lock = Lock()
 
-    def get(self, key: str) -> Embedding | None:
-        """Return the embedding of that fingerprint, or None; it counts as used."""
+    def get(self, key: str, *, ahead: bool = False) -> Embedding | None:
+        """Return the embedding of that fingerprint, or None; it counts as used.
+
+        Takes milliseconds where it has to be read from disk: not for the GUI thread.
+
+        Parameters
+        ----------
+        key : str
+            The fingerprint.
+        ahead : bool
+            As of `put`.
+        """
         with self._lock:
             embedding = self._entries.get(key)
             if embedding is not None:
-                self._entries.move_to_end(key)
-            return embedding
+                if not ahead:
+                    self._entries.move_to_end(key)
+                return embedding
+        if self._disk is None:
+            return None
+        embedding = self._disk.read(key)
+        if embedding is not None:
+            self._remember(embedding, ahead)
+        return embedding
 
-    def put(self, embedding: Embedding) -> None:
-        """Keep an embedding under its key and drop those unused for longest, as the budget asks."""
+    def put(self, embedding: Embedding, *, ahead: bool = False) -> None:
+        """Keep an embedding under its key and drop those unused for longest, as the budget asks.
+
+        Parameters
+        ----------
+        embedding : Embedding
+            What to keep.
+        ahead : bool
+            It was made before anybody asked for it: in memory it must not push out what was used,
+            or what was made ahead for nearer planes.
+        """
+        self._remember(embedding, ahead)
+        if self._disk is not None:
+            self._disk.write(embedding)
+
+    def _remember(self, embedding: Embedding, ahead: bool) -> None:
         with self._lock:
+            if ahead and (
+                embedding.key in self._entries or self._nbytes + embedding.nbytes > self._budget
+            ):
+                return
             previous = self._entries.pop(embedding.key, None)
             if previous is not None:
                 self._nbytes -= previous.nbytes
             if embedding.nbytes > self._budget:
                 return
             self._entries[embedding.key] = embedding
+            if ahead:
+                self._entries.move_to_end(embedding.key, last=False)
             self._nbytes += embedding.nbytes
             while self._nbytes > self._budget:
                 _, dropped = self._entries.popitem(last=False)
                 self._nbytes -= dropped.nbytes
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything that is in memory; the disk keeps what it has."""
         with self._lock:
             self._entries.clear()
             self._nbytes = 0
+
+    @property
+    def disk(self) -> DiskStore | None:
+        """Where embeddings are kept beyond the process."""
+        return self._disk
 
     @property
     def budget_mib(self) -> float:
