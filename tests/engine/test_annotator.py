@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from napari_mobilesam.engine import (
     Annotator,
     Cancelled,
     CancelToken,
+    DiskStore,
     EmbeddingStore,
     IntensityMapping,
     PlaneKey,
@@ -319,3 +321,25 @@ def test_T11_going_on_to_another_plane_while_encoding() -> None:
         assert worker.wait_idle(SOON)
     assert shown == [sources[1].key]
     assert len(fake.decoded) == 1  # the first was given up after its encoding
+
+
+def test_a_second_opening_encodes_nothing(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    volume = rng.integers(0, 4000, (4, 40, 50), np.uint16)
+
+    def open_it(array: np.ndarray, name: str, mapping: IntensityMapping, digest: str) -> int:
+        fake = FakeSegmenter(digest)
+        annotator = Annotator(fake, EmbeddingStore(64, DiskStore(tmp_path / 'cache')))
+        for z in range(4):
+            annotator.embed(PlaneSource(PlaneKey(name, (1, 2), (z,)), array, mapping))
+        return len(fake.encoded)
+
+    np.save(tmp_path / 'stack.npy', volume)
+    first = np.load(tmp_path / 'stack.npy', mmap_mode='r')
+    assert open_it(first, 'layer 1', IntensityMapping(), 'model') == 4
+    assert open_it(first, 'layer 1', IntensityMapping(), 'model') == 0
+    (tmp_path / 'stack.npy').rename(tmp_path / 'moved.npy')
+    moved = np.load(tmp_path / 'moved.npy', mmap_mode='r')
+    assert open_it(moved, 'another name', IntensityMapping(), 'model') == 0
+    assert open_it(moved, 'layer 1', IntensityMapping('full'), 'model') == 4
+    assert open_it(moved, 'layer 1', IntensityMapping(), 'another model') == 4

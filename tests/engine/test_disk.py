@@ -376,3 +376,10 @@ def test_what_was_made_ahead_leaves_memory_first() -> None:
 def test_impossible_budget(tmp_path: Path, budget: float) -> None:
     with pytest.raises(ValueError, match='the budget is 0 MiB or more'):
         DiskStore(tmp_path, budget)
+
+
+def test_features_of_nothing_but_zeros_are_written_too(tmp_path: Path) -> None:
+    zeros = Embedding(np.zeros((4, 8, 8), np.float16), (8, 8), (1024, 1024), key_of(9))
+    store = DiskStore(tmp_path)
+    assert store.write(zeros)
+    assert same(store.read(key_of(9)), zeros)

@@ -26,7 +26,7 @@ class Bench:
         self.viewer = viewer
         self.segmenter = segmenter
         self.bridge = WorkerBridge()
-        self.model = ModelKeeper(self.bridge, Options(), lambda: segmenter)
+        self.model = ModelKeeper(self.bridge, Options(disk_gib=0), lambda: segmenter)
         self.controller = AnnotatorController(viewer, self.bridge, self.model, Options())
         self.statuses: list[tuple[str, str]] = []
         self.controller.status_changed.connect(lambda *status: self.statuses.append(status))

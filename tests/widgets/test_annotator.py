@@ -44,7 +44,8 @@ def test_t13_open_close_open(make_napari_viewer_proxy: Any, qtbot: Any) -> None:
     viewer.add_image(stack(), name='cells', scale=(5, 0.2, 0.2))
     assert not ours()
     for round_ in range(2):
-        segmenter = FakeSegmenter()
+        # another model each time: embeddings are kept on disk from one opening to the next
+        segmenter = FakeSegmenter(f'fake {round_}')
         widget = AnnotatorWidget(viewer, segmenter_factory=lambda made=segmenter: made)
         viewer.window.add_dock_widget(widget, name=f'annotator {round_}')
         ready(qtbot, widget)

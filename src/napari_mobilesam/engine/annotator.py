@@ -148,6 +148,8 @@ class Annotator:
         source: PlaneSource,
         cancel: CancelToken | None = None,
         on_stage: OnStage | None = None,
+        *,
+        ahead: bool = False,
     ) -> Embedding:
         """Return the embedding of a plane or a frame: from the store, or read, mapped and encoded.
 
@@ -159,6 +161,8 @@ class Annotator:
             Polled between reading, fingerprinting and encoding.
         on_stage : callable, optional
             Told which stage begins, on this thread.
+        ahead : bool
+            Nobody asked for it yet: see `EmbeddingStore.put`.
 
         Raises
         ------
@@ -170,7 +174,7 @@ class Annotator:
         with self._lock:
             key = self._known.get(source)
         if key is not None:
-            embedding = self._store.get(key)
+            embedding = self._store.get(key, ahead=ahead)
             if embedding is not None:
                 return embedding
         if on_stage is not None:
@@ -178,14 +182,14 @@ class Annotator:
         image = source.image(cancel)
         cancel.check()
         key = fingerprint(image, self._segmenter.digest)
-        embedding = self._store.get(key)
+        embedding = self._store.get(key, ahead=ahead)
         if embedding is None:
             cancel.check()
             if on_stage is not None:
                 on_stage('encoding')
             embedding = self._segmenter.encode(image, key=key)
             # Kept even if cancelled by now: it is right, it was paid for, and may be wanted again.
-            self._store.put(embedding)
+            self._store.put(embedding, ahead=ahead)
         with self._lock:
             self._known[source] = key
         cancel.check()

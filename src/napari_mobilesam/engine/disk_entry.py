@@ -62,6 +62,7 @@ def write_entry(folder: Path, embedding: Embedding) -> int:
         compressors=[Crc32cCodec()],
         fill_value=0,
         zarr_format=3,
+        config={'write_empty_chunks': True},
         dimension_names=('channel', 'row', 'column'),
         attributes={
             _NAME: {

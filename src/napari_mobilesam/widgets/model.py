@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, Signal
 
-from napari_mobilesam.engine import Annotator, Cancelled, CancelToken, EmbeddingStore, Segmenter
+from napari_mobilesam.engine import (
+    Annotator,
+    Cancelled,
+    CancelToken,
+    DiskStore,
+    EmbeddingStore,
+    Segmenter,
+)
 
 from .bridge import WorkerBridge
 
@@ -98,7 +107,7 @@ class ModelKeeper(QObject):
         self._bridge = bridge
         self._options = options
         self._factory = factory
-        self._store = EmbeddingStore(budget_mib=options.cache_mib)
+        self._store = EmbeddingStore(options.cache_mib, self._open_disk(options))
         self._downloader: WorkerBridge | None = None
         self._download_token: CancelToken | None = None
         self.annotator: Annotator | None = None
@@ -112,8 +121,22 @@ class ModelKeeper(QObject):
 
     @property
     def store(self) -> EmbeddingStore:
-        """The embeddings in memory."""
+        """The embeddings, in memory and on disk."""
         return self._store
+
+    def _open_disk(self, options: Options) -> DiskStore | None:
+        if not options.disk_gib:
+            return None
+        folder = Path(options.cache_folder).expanduser() if options.cache_folder else None
+        # heard on the worker's thread, shown in the window's
+        return DiskStore(
+            folder,
+            budget_mib=options.disk_gib * 1024,
+            on_notice=lambda sentence: self._bridge.report(self._warn, sentence),
+        )
+
+    def _warn(self, sentence: str) -> None:
+        show_warning(f'MobileSAM: {sentence}.')
 
     def load(self) -> None:
         """Load the model on the worker."""

@@ -19,6 +19,10 @@ class Options:
         `'auto'`, `'cpu'`, `'cuda'` or `'mps'`.
     cache_mib
         Memory for embeddings, in MiB.
+    disk_gib
+        Disk space for embeddings, in GiB; 0 keeps none there.
+    cache_folder
+        Where they are kept on disk; empty for the user's cache folder.
     intensity
         Mode of the intensity mapping: `'percentile'`, `'displayed'` or `'full'`.
     overlap
@@ -28,6 +32,8 @@ class Options:
     checkpoint: str = 'mobile_sam'
     device: str = 'auto'
     cache_mib: int = 512
+    disk_gib: int = 10
+    cache_folder: str = ''
     intensity: str = 'percentile'
     overlap: str = 'keep'
 
@@ -44,6 +50,8 @@ def read_options() -> Options:
         checkpoint=settings.model.checkpoint,
         device=settings.model.device,
         cache_mib=settings.model.cache_mib,
+        disk_gib=settings.model.disk_gib,
+        cache_folder=settings.model.cache_folder,
         intensity=settings.picture.intensity,
         overlap=settings.labels.overlap,
     )
