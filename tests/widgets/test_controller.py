@@ -14,6 +14,7 @@ from pictures import CENTRES, RADIUS, disc, iou, plane, stack
 from prompting import notifications, rectangle
 
 from napari_mobilesam.engine import Candidates, IntensityMapping, OverlapRule
+from napari_mobilesam.layers import PictureChoice
 
 Bench = Callable[..., Any]
 FIRST, SECOND, THIRD = CENTRES
@@ -181,13 +182,13 @@ def test_a_click_beside_the_image_is_told(bench: Bench) -> None:
 
 def test_as_displayed_follows_the_contrast(bench: Bench) -> None:
     one = bench()
-    one.controller.set_mapping(None)
+    one.controller.set_choice(PictureChoice(None))
     one.quiet()
     seen = len(one.segmenter.encoded)
     one.controller.image.contrast_limits = (0, 50)
     one.quiet()
     assert len(one.segmenter.encoded) == seen + 1
-    one.controller.set_mapping(IntensityMapping(mode='full'))
+    one.controller.set_choice(PictureChoice(IntensityMapping(mode='full')))
     one.quiet()
     one.controller.image.contrast_limits = (0, 80)
     one.quiet()

@@ -10,12 +10,12 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Points, Shapes
 
-from napari_mobilesam.engine import IntensityMapping
 from napari_mobilesam.layers import (
     NEGATIVE,
     POLARITY,
     POSITIVE,
     NotAnnotatable,
+    PictureChoice,
     area_text,
     copy_transform,
     image_coordinates,
@@ -24,8 +24,8 @@ from napari_mobilesam.layers import (
     largest_label,
     mapping_as_displayed,
     new_labels_array,
+    picture_source,
     plane_key,
-    plane_source,
     preview_geometry,
     prompts_on_plane,
     spatial_keywords,
@@ -102,7 +102,7 @@ def test_t3_every_order_of_axes(order: tuple[int, ...], scale: tuple[float, ...]
     viewer, image = viewer_with((4, 20, 30), scale=scale)
     viewer.dims.order = order
     viewer.dims.set_current_step((0, 1, 2), (3, 11, 17))
-    source = plane_source(image, viewer.dims, IntensityMapping())
+    source = picture_source(image, viewer.dims, PictureChoice())
     expected = image.data.transpose(order)[(3, 11, 17)[order[0]]]
     np.testing.assert_array_equal(source.read(), expected)
 
@@ -121,7 +121,7 @@ def test_t3_time_channel_and_depth(
     key = plane_key(image, viewer.dims)
     assert key.index == index
     assert key.displayed == (len(shape) - 2, len(shape) - 1)
-    source = plane_source(image, viewer.dims, IntensityMapping())
+    source = picture_source(image, viewer.dims, PictureChoice())
     np.testing.assert_array_equal(source.read(), image.data[index])
 
 
@@ -192,7 +192,7 @@ def test_t24_colour_is_told_never_guessed(shape: tuple[int, ...], rgb: bool) -> 
     """T24: four slices are no RGBA picture, and RGBA is no stack."""
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros(shape, np.uint8), rgb=rgb)
-    source = plane_source(image, viewer.dims, IntensityMapping())
+    source = picture_source(image, viewer.dims, PictureChoice())
     assert source.rgb is rgb
     assert source.read().shape == (shape[-3:] if rgb else shape[1:])
     assert len(source.key.index) == image.ndim - 2
@@ -204,7 +204,7 @@ def test_multiscale_is_read_at_full_resolution() -> None:
     full = np.random.default_rng(0).random((3, 64, 48))
     image = viewer.add_image([full, full[:, ::2, ::2]], multiscale=True)
     viewer.dims.set_current_step(0, 2)
-    source = plane_source(image, viewer.dims, IntensityMapping())
+    source = picture_source(image, viewer.dims, PictureChoice())
     np.testing.assert_array_equal(source.read(), full[2])
 
 
@@ -221,7 +221,7 @@ def test_only_the_plane_is_read_from_a_lazy_image() -> None:
     image = viewer.add_image(lazy, contrast_limits=(0, 6))
     viewer.dims.set_current_step(0, 4)
     read.clear()
-    source = plane_source(image, viewer.dims, IntensityMapping())
+    source = picture_source(image, viewer.dims, PictureChoice())
     assert read == []
     assert source.read()[0, 0] == 4
     assert read == [4]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,49 +10,119 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_mobilesam.engine import IntensityMapping, OverlapRule
-from napari_mobilesam.layers import NEGATIVE, POSITIVE
+from napari_mobilesam.layers import NEGATIVE, POSITIVE, ImageChannel, PictureChoice
 from napari_mobilesam.widgets.candidate_panel import CandidatePanel
+from napari_mobilesam.widgets.folding import Folding
+from napari_mobilesam.widgets.frame_line import FrameLine
 from napari_mobilesam.widgets.image_panel import ImagePanel
 from napari_mobilesam.widgets.labels_panel import LabelsPanel
 from napari_mobilesam.widgets.layer_combo import LayerCombo
 from napari_mobilesam.widgets.model_panel import ModelPanel
 from napari_mobilesam.widgets.prompt_panel import PromptPanel
+from napari_mobilesam.widgets.section import Section
 from napari_mobilesam.widgets.shortcuts import SHORTCUTS, tooltip
 from napari_mobilesam.widgets.status_line import StatusLine
+from napari_mobilesam.widgets.user_file import UserFile
 
 
 @pytest.mark.parametrize(
-    'mapping',
+    'choice',
     [
-        IntensityMapping(),
-        IntensityMapping(low=0.125, high=99.975),
-        IntensityMapping(low=0.0, high=100.0),
-        IntensityMapping(mode='full'),
+        PictureChoice(),
+        PictureChoice(None),
+        PictureChoice(IntensityMapping(low=0.125, high=99.975), 'rgb'),
+        PictureChoice(IntensityMapping('stack', low=0.0, high=100.0)),
+        PictureChoice(IntensityMapping('full'), 'visible'),
     ],
 )
-def test_t28_every_value_survives_the_widget(qtbot: Any, mapping: IntensityMapping) -> None:
-    """T28: what goes into the spin boxes comes out again, digit for digit."""
-    panel = ImagePanel(mapping, as_displayed=False)
+def test_t28_every_value_survives_the_widget(qtbot: Any, choice: PictureChoice) -> None:
+    """T28: what goes into the boxes comes out again, digit for digit."""
+    panel = ImagePanel(choice)
     qtbot.addWidget(panel)
-    assert panel.mapping == mapping
+    assert panel.choice == choice
+    other = ImagePanel(PictureChoice())
+    qtbot.addWidget(other)
+    other.show_choice(choice)
+    assert other.choice == choice
 
 
-def test_as_displayed_is_no_mapping_of_its_own(qtbot: Any) -> None:
-    panel = ImagePanel(IntensityMapping(), as_displayed=True)
+def test_choosing_intensities(qtbot: Any) -> None:
+    panel = ImagePanel(PictureChoice(None))
     qtbot.addWidget(panel)
-    assert panel.mapping is None
-    with qtbot.waitSignal(panel.mapping_chosen) as sent:
-        panel.mode.setCurrentIndex(panel.mode.findData('percentile'))
-    assert sent.args == [IntensityMapping()]
+    panel.show()
+    assert not panel.low.isVisible()
+    with qtbot.waitSignal(panel.choice_made) as sent:
+        panel.mode.setCurrentIndex(panel.mode.findData('stack'))
+    assert sent.args == [PictureChoice(IntensityMapping('stack'))]
+    assert panel.low.isVisible()
+    assert not panel.colours[0].isVisible()
+    panel.content.setCurrentIndex(panel.content.findData('visible'))
+    assert not panel.mode.isVisible(), 'what is visible is taken as displayed'
+
+
+def test_channels_as_red_green_blue(qtbot: Any) -> None:
+    from napari.layers import Image
+
+    image = Image(np.zeros((3, 8, 8)), axis_labels=('c', 'y', 'x'), name='cells')
+    channels = [ImageChannel(image, 0, i) for i in range(3)]
+    panel = ImagePanel(PictureChoice(content='rgb'))
+    qtbot.addWidget(panel)
+    panel.show_images([image], image, channels, (None, channels[2], None))
+    assert [combo.currentText() for combo in panel.colours] == [
+        'none',
+        'cells · channel 3',
+        'none',
+    ]
+    panel.colours[0].setCurrentIndex(2)
+    with qtbot.waitSignal(panel.choice_made) as sent:
+        panel.colours[0].activated.emit(2)
+    assert sent.args[0].rgb == (channels[1], channels[2], None)
+    with qtbot.waitSignal(panel.seen_clicked):
+        panel.seen.click()
 
 
 def test_percentiles_cannot_cross(qtbot: Any) -> None:
-    panel = ImagePanel(IntensityMapping(), as_displayed=False)
+    panel = ImagePanel(PictureChoice())
     qtbot.addWidget(panel)
     panel.low.setValue(100.0)
-    with qtbot.waitSignal(panel.mapping_chosen) as sent:
+    with qtbot.waitSignal(panel.choice_made) as sent:
         panel.low.editingFinished.emit()
-    assert sent.args[0].low < sent.args[0].high
+    assert sent.args[0].mapping.low < sent.args[0].mapping.high
+
+
+def test_sections_fold_and_that_is_remembered(qtbot: Any, tmp_path: Path) -> None:
+    file = UserFile('sections.json', tmp_path / 'new')
+    sections = [Section('One'), Section('Two')]
+    for section in sections:
+        qtbot.addWidget(section)
+    Folding(sections, folded=['Two'], file=file)
+    assert [section.is_folded for section in sections] == [False, True]
+    for section in sections:
+        section.header.click()
+    again = [Section('One'), Section('Two')]
+    for section in again:
+        qtbot.addWidget(section)
+    Folding(again, folded=['Two'], file=file)
+    assert [section.is_folded for section in again] == [True, False]
+    file.path.write_text('{"One": 7', encoding='utf-8')
+    Folding(again, file=file)
+    assert [section.is_folded for section in again] == [False, False]
+
+
+def test_the_frame_line_is_there_when_there_is_something_to_say(qtbot: Any) -> None:
+    line = FrameLine()
+    qtbot.addWidget(line)
+    assert not line.isVisibleTo(line.parentWidget())
+    line.show_guard('Small for the model: 1 model pixel = 4 of yours.', False)
+    assert line.isVisible()
+    assert not line.plane.isVisible()
+    line.show_guard('Only the frame is encoded.', True)
+    with qtbot.waitSignal(line.plane_clicked):
+        line.plane.click()
+    with qtbot.waitSignal(line.closer_clicked):
+        line.closer.click()
+    line.show_guard('', False)
+    assert not line.isVisible()
 
 
 def test_tools(qtbot: Any) -> None:

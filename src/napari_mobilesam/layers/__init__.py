@@ -8,6 +8,14 @@ axes than the viewer need no case of their own. No Qt, no model: it runs on a `V
 from __future__ import annotations
 
 from .labels import LabelsPlane, labels_plane, largest_label, new_labels_array
+from .pictures import (
+    ImageChannel,
+    PictureChoice,
+    Samples,
+    channels_of,
+    picture_source,
+    visible_frame,
+)
 from .planes import (
     NotAnnotatable,
     area_text,
@@ -16,7 +24,6 @@ from .planes import (
     image_shape,
     mapping_as_displayed,
     plane_key,
-    plane_source,
     preview_geometry,
     spatial_keywords,
     unwrap,
@@ -36,10 +43,14 @@ __all__ = [
     'NEGATIVE',
     'POLARITY',
     'POSITIVE',
+    'ImageChannel',
     'LabelsPlane',
     'NotAnnotatable',
+    'PictureChoice',
+    'Samples',
     'area_text',
     'boxes_on_plane',
+    'channels_of',
     'copy_transform',
     'first_image',
     'image_coordinates',
@@ -48,12 +59,13 @@ __all__ = [
     'largest_label',
     'mapping_as_displayed',
     'new_labels_array',
+    'picture_source',
     'plane_key',
-    'plane_source',
     'points_on_plane',
     'preview_geometry',
     'prompts_on_plane',
     'spatial_keywords',
     'unwrap',
+    'visible_frame',
     'write_preview',
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_mobilesam import engine
-from napari_mobilesam.engine import IntensityMapping, PlaneIndexError, PlaneKey, PlaneSource
+from napari_mobilesam.engine import IntensityMapping, PlaneIndexError, PlaneKey
 
 if TYPE_CHECKING:
     from napari.components import Dims
@@ -98,20 +98,6 @@ def plane_key(image: Image, dims: Dims) -> PlaneKey:
             f'"{image.name}" has no plane here: move the slider back to it.'
         ) from None
     return PlaneKey(source=str(image.unique_id), displayed=(rows, columns), index=index)
-
-
-def plane_source(image: Image, dims: Dims, mapping: IntensityMapping) -> PlaneSource:
-    """Return what the worker needs to read the visible plane of `image`: no pixel is read here.
-
-    Raises
-    ------
-    NotAnnotatable
-        As `plane_key`.
-    """
-    array = image.data[0] if image.multiscale else image.data
-    return PlaneSource(
-        key=plane_key(image, dims), array=array, mapping=mapping, rgb=bool(image.rgb)
-    )
 
 
 def mapping_as_displayed(image: Image) -> IntensityMapping:

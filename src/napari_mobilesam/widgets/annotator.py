@@ -12,20 +12,25 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_mobilesam.layers import area_text, unwrap
+from napari_mobilesam.layers import area_text, channels_of, unwrap
 
 from .bridge import WorkerBridge
 from .candidate_panel import CandidatePanel
 from .canvas_keys import CanvasKeys
 from .connections import Connections
 from .controller import AnnotatorController
+from .folding import Folding
+from .frame_line import FrameLine
 from .image_panel import ImagePanel
+from .keys_window import KeysWindow
 from .labels_panel import LabelsPanel
 from .model import ModelKeeper, SegmenterFactory
 from .model_panel import ModelPanel
 from .options import Options, read_options
 from .prompt_panel import PromptPanel
-from .shortcuts import SHORTCUTS
+from .section import Section
+from .seeing import Seeing
+from .shortcuts import Keymap, qt_key
 from .status_line import StatusLine
 
 if TYPE_CHECKING:
@@ -72,17 +77,24 @@ class AnnotatorWidget(QWidget):
         self._closed = False
         options = read_options() if options is None else options
 
+        self.keymap = Keymap()
         # Not Qt children: they have to outlive this widget's C++ side while they are torn down.
         self._bridge = WorkerBridge()
         self.model = ModelKeeper(self._bridge, options, segmenter_factory)
-        self.controller = AnnotatorController(viewer, self._bridge, self.model, options)
+        self.controller = AnnotatorController(
+            viewer, self._bridge, self.model, options, self.keymap
+        )
 
         self.status = StatusLine()
-        self.image_panel = ImagePanel(self.controller.mapping, self.controller.as_displayed)
+        self.frame_line = FrameLine()
+        self.image_panel = ImagePanel(self.controller.choice)
         self.prompt_panel = PromptPanel()
         self.candidate_panel = CandidatePanel(self.controller.prompted_only)
         self.labels_panel = LabelsPanel(self.controller.overlap)
         self.model_panel = ModelPanel()
+        self.seeing = Seeing(self._bridge, self)
+        self._keys_window: KeysWindow | None = None
+        self._qt_shortcuts: list[QShortcut] = []
         self._lay_out()
         self._connect()
         self._bind_keys()
@@ -102,6 +114,7 @@ class AnnotatorWidget(QWidget):
         column.setSpacing(16)
         self._sections = (
             self.status,
+            self.frame_line,
             self.prompt_panel,
             self.candidate_panel,
             self.labels_panel,
@@ -111,6 +124,7 @@ class AnnotatorWidget(QWidget):
         for section in self._sections:
             column.addWidget(section)
         column.addStretch()
+        self._folding = Folding([s for s in self._sections if isinstance(s, Section)])
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
@@ -130,6 +144,11 @@ class AnnotatorWidget(QWidget):
         controller.labels_changed.connect(self._show_layers)
         controller.timing_changed.connect(self.model_panel.show_times)
         controller.encoding_changed.connect(self._show_encoding)
+        controller.plane_changed.connect(self.seeing.follow)
+        controller.guard_changed.connect(self.frame_line.show_guard)
+        controller.choice_changed.connect(self.image_panel.show_choice)
+        controller.seen_wanted.connect(self.seeing.open)
+        controller.help_wanted.connect(self.open_keys)
         model.changed.connect(self._show_model)
         model.download_progressed.connect(self.model_panel.show_progress)
         model.download_ended.connect(self.model_panel.show_download_ended)
@@ -144,7 +163,11 @@ class AnnotatorWidget(QWidget):
         self.labels_panel.labels_chosen.connect(controller.set_labels)
         self.labels_panel.overlap_chosen.connect(partial(setattr, controller, 'overlap'))
         self.image_panel.image_chosen.connect(controller.set_image)
-        self.image_panel.mapping_chosen.connect(controller.set_mapping)
+        self.image_panel.choice_made.connect(controller.set_choice)
+        self.image_panel.seen_clicked.connect(self.seeing.open)
+        self.frame_line.closer_clicked.connect(controller.encode_view)
+        self.frame_line.plane_clicked.connect(controller.encode_plane)
+        self.status.help_clicked.connect(self.open_keys)
         self.model_panel.download_clicked.connect(model.download_official)
         self.model_panel.cancel_clicked.connect(model.cancel_download)
         self.model_panel.retry_clicked.connect(model.load)
@@ -155,18 +178,33 @@ class AnnotatorWidget(QWidget):
         self._connections.connect(self._viewer.events.theme, self._show_theme)
 
     def _bind_keys(self) -> None:
-        for shortcut in SHORTCUTS:
-            if shortcut.in_dock:
-                keys = shortcut.keys[0].replace('Control', 'Ctrl').replace('-', '+')
-                keys = keys.replace('Enter', 'Return')
-                qt = QShortcut(QKeySequence(keys), self)
+        self._canvas_keys = CanvasKeys(self)
+        self.keymap.changed.connect(self._bind_dock_keys)
+        self._bind_dock_keys()
+
+    def _bind_dock_keys(self) -> None:
+        for old in self._qt_shortcuts:
+            old.setParent(None)
+            old.deleteLater()
+        self._qt_shortcuts.clear()
+        for shortcut in self.keymap.shortcuts:
+            if shortcut.in_dock and shortcut.keys:
+                qt = QShortcut(QKeySequence(qt_key(shortcut.keys[0])), self)
                 # Only while the keyboard is in the dock: napari keeps its own keys.
                 qt.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
                 qt.activated.connect(partial(self._act, shortcut.action))
-        self._canvas_keys = CanvasKeys(self)
+                self._qt_shortcuts.append(qt)
+        self.keymap.show_in(self)
 
     def _act(self, action: str) -> None:
         getattr(self.controller, action)()
+
+    def open_keys(self) -> None:
+        """Open the window with all keys, or bring it to the front."""
+        if self._keys_window is None:
+            self._keys_window = KeysWindow(self.keymap, self)
+        self._keys_window.show()
+        self._keys_window.raise_()
 
     # -- life
 
@@ -184,6 +222,9 @@ class AnnotatorWidget(QWidget):
         self._connections.close()
         self._canvas_keys.close()
         self._end_progress()
+        self.seeing.close()
+        if self._keys_window is not None:
+            self._keys_window.close()
         self.controller.close()
 
     def stop_threads(self) -> None:
@@ -202,7 +243,9 @@ class AnnotatorWidget(QWidget):
             for layer in layers
             if isinstance(layer, Labels) and not self.controller.owns_preview(layer)
         ]
-        self.image_panel.show_images(images, self.controller.image)
+        self.image_panel.show_images(
+            images, self.controller.image, channels_of(images), self.controller.choice.rgb
+        )
         current = self.controller.labels
         self.labels_panel.show_labels(labels, current, len(self.controller.objects))
 

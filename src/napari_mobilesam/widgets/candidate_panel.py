@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
 
 from .icons import ICON_SIZE, theme_icon
 from .section import Section
-from .shortcuts import tooltip
+from .shortcuts import describe
 
 
 class CandidatePanel(Section):
@@ -44,10 +44,10 @@ class CandidatePanel(Section):
         self.next = QPushButton()
         self.rank = QLabel()
         self.rank.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.commit = QPushButton(' Commit (Enter)')
-        self.previous.setToolTip(tooltip('previous_candidate'))
-        self.next.setToolTip(tooltip('next_candidate'))
-        self.commit.setToolTip(tooltip('commit'))
+        self.commit = QPushButton(' Commit')
+        describe(self.previous, 'previous_candidate')
+        describe(self.next, 'next_candidate')
+        describe(self.commit, 'commit')
         self.prompted_only = QCheckBox('Prompted parts only')
         self.prompted_only.setChecked(prompted_only)
         self.prompted_only.setToolTip(

@@ -17,14 +17,17 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_mobilesam.engine import IntensityMapping, OverlapRule, PlaneSource
-from napari_mobilesam.layers import NEGATIVE, POSITIVE, first_image, unwrap
+from napari_mobilesam.layers import NEGATIVE, POSITIVE, PictureChoice, first_image, unwrap
 
 from .committing import Committer
 from .connections import Connections
+from .framing import Framing
 from .inference import Inference
+from .layer_keys import LayerKeys
 from .plane_follower import PlaneFollower
 from .preview_layer import PreviewLayer
 from .prompt_layers import PromptLayers
+from .shortcuts import Keymap
 
 if TYPE_CHECKING:
     from .bridge import WorkerBridge
@@ -52,6 +55,14 @@ class AnnotatorController(QObject):
         Encode and decode time in ms; None leaves the last one.
     committed (SegmentedObject)
         An object is in the labels.
+    plane_changed (PlaneSource or None)
+        What the model looks at.
+    choice_changed (PictureChoice)
+        The picture that the model sees is made in another way.
+    guard_changed (str, bool)
+        A line about the scale, and whether a frame is in use.
+    seen_wanted, help_wanted
+        The user asked for these windows by a key.
     """
 
     image_changed = Signal()
@@ -62,6 +73,11 @@ class AnnotatorController(QObject):
     timing_changed = Signal(object, object)
     encoding_changed = Signal(bool)
     committed = Signal(object)
+    plane_changed = Signal(object)
+    choice_changed = Signal(object)
+    guard_changed = Signal(str, bool)
+    seen_wanted = Signal()
+    help_wanted = Signal()
 
     def __init__(
         self,
@@ -69,6 +85,7 @@ class AnnotatorController(QObject):
         bridge: WorkerBridge,
         model: ModelKeeper,
         options: Options,
+        keymap: Keymap | None = None,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
@@ -80,12 +97,16 @@ class AnnotatorController(QObject):
         self._prompts: PromptLayers | None = None
         self._preview: PreviewLayer | None = None
 
-        displayed = options.intensity == 'displayed'
-        self._follower = follower = PlaneFollower(
-            self._viewer.dims,
-            None if displayed else IntensityMapping(mode=options.intensity),  # type: ignore[arg-type]
-            self,
-        )
+        self._keys = LayerKeys(Keymap() if keymap is None else keymap, self._on_key)
+        self._connections.on_close(self._keys.close)
+
+        mapping = None
+        if options.intensity != 'displayed':
+            mapping = IntensityMapping(mode=options.intensity)  # type: ignore[arg-type]
+        self._follower = follower = PlaneFollower(self._viewer, PictureChoice(mapping), self)
+        self._framing = Framing(self._viewer, follower, self)
+        self._framing.guard_changed.connect(self.guard_changed)
+        self._framing.refused.connect(partial(self._say, kind='warning'))
         follower.entered.connect(self._on_plane)
         follower.left.connect(self._leave_plane)
         follower.refused.connect(self._on_refused)
@@ -163,14 +184,9 @@ class AnnotatorController(QObject):
         return self._inference.source
 
     @property
-    def mapping(self) -> IntensityMapping:
-        """How pixel values become the picture that the model sees, unless as displayed."""
-        return self._follower.mapping
-
-    @property
-    def as_displayed(self) -> bool:
-        """Whether the model sees what the layer is displayed with."""
-        return self._follower.as_displayed
+    def choice(self) -> PictureChoice:
+        """How the picture that the model sees is made."""
+        return self._follower.choice
 
     @property
     def pending(self) -> bool:
@@ -222,9 +238,10 @@ class AnnotatorController(QObject):
     def overlap(self, rule: OverlapRule) -> None:
         self._committer.overlap = rule
 
-    def set_mapping(self, mapping: IntensityMapping | None) -> None:
-        """Show the model other intensities; None for those that the layer is displayed with."""
-        self._follower.set_mapping(mapping)
+    def set_choice(self, choice: PictureChoice) -> None:
+        """Show the model another picture of the plane."""
+        self._follower.set_choice(choice)
+        self.choice_changed.emit(choice)
 
     @property
     def prompted_only(self) -> bool:
@@ -264,6 +281,18 @@ class AnnotatorController(QObject):
     def previous_candidate(self) -> None:
         self._inference.cycle(-1)
 
+    def encode_view(self) -> None:
+        self._framing.look_closer()
+
+    def encode_plane(self) -> None:
+        self._framing.use_plane()
+
+    def show_seen(self) -> None:
+        self.seen_wanted.emit()
+
+    def show_help(self) -> None:
+        self.help_wanted.emit()
+
     def commit(self) -> None:
         """Put the candidate into the labels; if it is still being made, as soon as it is there."""
         if self._settle_timer.isActive():
@@ -291,9 +320,10 @@ class AnnotatorController(QObject):
         self._follower.set_image(image)
         # From bottom to top: image, labels, candidate, boxes, points.
         self._prompts = PromptLayers(
-            self._viewer, image, self._on_prompts, self._on_key, self.tool_changed.emit
+            self._viewer, image, self._on_prompts, self._keys, self.tool_changed.emit
         )
         self._preview = PreviewLayer(self._viewer, image, self._prompts.selection_kept)
+        self._framing.enter(image, self._prompts.selection_kept)
         self._committer.enter(image, self._prompts)
         self._prompts.use('points')
 
@@ -303,6 +333,7 @@ class AnnotatorController(QObject):
             if part is not None:
                 part.close()
         self._prompts = self._preview = None
+        self._framing.leave()
         self._committer.leave()
         self.image = None
 
@@ -321,6 +352,7 @@ class AnnotatorController(QObject):
             self.tool_changed.emit()
         if self._preview is not None:
             self._preview.forget(layer)
+        self._framing.forget(layer)
         self._committer.forget(layer)
 
     def _adopt_first_image(self) -> None:
@@ -328,7 +360,7 @@ class AnnotatorController(QObject):
             self.set_image(first_image(self._viewer))
 
     def _on_image_moved(self) -> None:
-        for part in (self._prompts, self._preview):
+        for part in (self._prompts, self._preview, self._framing):
             if part is not None:
                 part.follow_image()
 
@@ -339,16 +371,20 @@ class AnnotatorController(QObject):
             self._prompts.use(self._prompts.tool)
         self._committer.forget_wish()
         self._inference.enter(source)
+        self._framing.show_source(source)
+        self.plane_changed.emit(source)
         self._settle()
 
     def _on_refused(self, reason: str) -> None:
         if self._prompts is not None:
             self._prompts.rest()
+        self._framing.show_source(None)
         self._say(reason, 'warning')
 
     def _leave_plane(self) -> None:
         self._committer.forget_wish()
         self._inference.leave()
+        self.plane_changed.emit(None)
 
     def _on_model(self) -> None:
         self._inference.say_model()
@@ -394,6 +430,7 @@ class AnnotatorController(QObject):
                 self._preview.wipe()
             else:
                 self._preview.show(shown.source.key, shown.drawing)
+        self._framing.show_candidate(shown)
         self.candidate_changed.emit(shown)
         if shown is not None:
             self._committer.arrived()

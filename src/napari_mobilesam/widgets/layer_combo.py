@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from napari.layers import Layer
@@ -10,12 +11,12 @@ from qtpy.QtWidgets import QComboBox, QSizePolicy, QWidget
 
 
 class LayerCombo(QComboBox):
-    """Choose a layer.
+    """Choose a layer, or something else of which there may be none.
 
     Parameters
     ----------
     empty
-        The entry that stands for no layer.
+        The entry that stands for none.
     parent
         Qt parent.
 
@@ -35,17 +36,22 @@ class LayerCombo(QComboBox):
         self.setMinimumWidth(80)
         self.activated.connect(self._on_activated)
 
-    def show_layers(self, layers: list[Layer], current: Layer | None) -> None:
+    def show_layers(self, layers: Sequence[Layer], current: Layer | None) -> None:
         """List `layers`, with `current` chosen; tells nobody."""
+        self.show_entries([(layer.name, layer) for layer in layers], current)
+
+    def show_entries(self, entries: Sequence[tuple[str, Any]], current: Any) -> None:
+        """List titles and values, with the value `current` chosen; tells nobody."""
         with QSignalBlocker(self):
             self.clear()
             self.addItem(self._empty, None)
-            for layer in layers:
-                self.addItem(layer.name, layer)
-                if layer is current:
+            for title, value in entries:
+                self.addItem(title, value)
+                # Not Qt's findData, which compares in a way of its own.
+                if current is not None and (value is current or value == current):
                     self.setCurrentIndex(self.count() - 1)
         self.setToolTip(self.currentText())
 
     def _on_activated(self, index: int) -> None:
-        layer: Any = self.itemData(index)
-        self.chosen.emit(layer)
+        value: Any = self.itemData(index)
+        self.chosen.emit(value)

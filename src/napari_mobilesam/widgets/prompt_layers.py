@@ -27,7 +27,6 @@ from napari_mobilesam.layers import (
 )
 
 from .connections import Connections
-from .shortcuts import SHORTCUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_mobilesam.engine import PlaneKey, Prompts
+
+    from .layer_keys import LayerKeys
 
 # Told apart by people who do not see red and green apart, and on grey, pink and black pictures.
 POSITIVE_COLOUR, NEGATIVE_COLOUR = '#17b978', '#e8368f'
@@ -81,8 +82,8 @@ class PromptLayers:
         The image to prompt on; the layers lie where it lies.
     on_change
         Called once or several times after prompts changed (never while a shape is being drawn).
-    on_key
-        Called with the name of an action of `SHORTCUTS`.
+    keys
+        Binds the keys on the layers.
     on_polarity
         Called when the polarity of the next point changed.
     """
@@ -92,13 +93,13 @@ class PromptLayers:
         viewer: Viewer,
         image: Image,
         on_change: Callable[[], object],
-        on_key: Callable[[str], object],
+        keys: LayerKeys,
         on_polarity: Callable[[], object],
     ) -> None:
         self._viewer = viewer
         self._image = image
         self._on_change = on_change
-        self._on_key = on_key
+        self._keys = keys
         self._on_polarity = on_polarity
         self._connections: dict[str, Connections] = {}
         self._writing = False
@@ -303,19 +304,10 @@ class PromptLayers:
         self._viewer.add_layer(layer)
         connections = Connections()
         connections.connect(layer.events.data, self._on_data)
-        for shortcut in SHORTCUTS:
-            for key in shortcut.keys:
-                # On this layer alone: napari's own keymaps stay as they are.
-                layer.bind_key(key, self._key_handler(shortcut.action), overwrite=True)
-        connections.on_close(layer.keymap.clear)
+        self._keys.bind(layer)
+        connections.on_close(partial(self._keys.release, layer))
         self._connections[layer.unique_id] = connections
         return connections
-
-    def _key_handler(self, action: str) -> Callable[[Any], None]:
-        def pressed(_layer: Any) -> None:
-            self._on_key(action)
-
-        return pressed
 
     # -- what happens in them
 

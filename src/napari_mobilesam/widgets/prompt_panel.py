@@ -10,7 +10,7 @@ from napari_mobilesam.layers import NEGATIVE, POSITIVE
 from .icons import ICON_SIZE, chip_icon, theme_icon
 from .prompt_layers import NEGATIVE_COLOUR, POSITIVE_COLOUR
 from .section import Section
-from .shortcuts import tooltip
+from .shortcuts import describe
 
 
 class PromptPanel(Section):
@@ -33,7 +33,7 @@ class PromptPanel(Section):
         self.negative = self._tool('Negative', 'Click beside it, or Shift-click', 'toggle_polarity')
         self.box = self._tool('Box', 'Drag a box round the object', 'use_boxes')
         self.clear = QPushButton(' Clear')
-        self.clear.setToolTip(tooltip('clear'))
+        describe(self.clear, 'clear')
         self.positive.setIcon(chip_icon(POSITIVE_COLOUR, '+'))
         self.negative.setIcon(chip_icon(NEGATIVE_COLOUR, '-'))
 
@@ -73,5 +73,5 @@ class PromptPanel(Section):
         button = QPushButton(f' {text}')  # Qt leaves no room between icon and text
         button.setCheckable(True)
         button.setIconSize(ICON_SIZE)
-        button.setToolTip(f'{hint}\n{tooltip(action)}')
+        describe(button, action, hint)
         return button

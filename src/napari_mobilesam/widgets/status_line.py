@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
 
 from .icons import SIZE, theme_icon
+from .shortcuts import describe
 
 _ICONS = {'ready': 'info', 'busy': 'info', 'warning': 'warning'}
 
 
 class StatusLine(QWidget):
-    """A line of words with an icon, and a thin bar that moves while the worker is busy."""
+    """A line of words with an icon, and a thin bar that moves while the worker is busy.
+
+    Signals
+    -------
+    help_clicked
+    """
+
+    help_clicked = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,11 +45,18 @@ class StatusLine(QWidget):
         policy = self.bar.sizePolicy()
         policy.setRetainSizeWhenHidden(True)  # the words do not jump when it comes and goes
         self.bar.setSizePolicy(policy)
+        self.help = QToolButton()
+        self.help.setText('?')
+        self.help.setAutoRaise(True)
+        self.help.setAccessibleName('Keys')
+        describe(self.help, 'show_help')
+        self.help.clicked.connect(self.help_clicked)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.icon)
         row.addWidget(self.text, stretch=1)
         row.addWidget(self.bar)
+        row.addWidget(self.help)
         self.bar.setVisible(False)
 
     def show_status(self, text: str, kind: str) -> None:
