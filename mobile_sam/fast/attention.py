@@ -30,11 +30,11 @@ class _Heads:
 
     def rows(self, x: Tensor, batch: int) -> Tensor:
         """(H, B · n, c) → (B, H · n, c)."""
-        return x.unflatten(1, (batch, -1)).transpose(0, 1).flatten(1, 2)
+        return torch.unflatten(x, 1, (batch, -1)).transpose(0, 1).flatten(1, 2)
 
     def matrices(self, weight: Tensor) -> Tensor:
         """Weight (H · d, C) of a projection → (H, d, C)."""
-        return weight.detach().unflatten(0, (self.heads, self.width))
+        return torch.unflatten(weight.detach(), 0, (self.heads, self.width))
 
 
 class TokensFromImage(_Heads):
@@ -48,12 +48,12 @@ class TokensFromImage(_Heads):
     def keys(self, placed: Tensor) -> Tensor:
         """Project cells (N, C) to keys (H, d, N). Their bias moves all scores of a token alike."""
         projected = linear(self.attention.k_proj.weight, placed)
-        return projected.unflatten(0, (self.heads, self.width))
+        return torch.unflatten(projected, 0, (self.heads, self.width))
 
     def values(self, cells: Tensor) -> Tensor:
         """Project cells (N, C) to values (H, N, d), without their bias."""
         projected = linear(cells, self.attention.v_proj.weight)
-        return projected.unflatten(1, (self.heads, self.width)).transpose(0, 1).contiguous()
+        return torch.unflatten(projected, 1, (self.heads, self.width)).transpose(0, 1).contiguous()
 
     def projected(self, x: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Attend from tokens (B, n, C) to keys and values that all prompts share; (B, n, C)."""
@@ -69,7 +69,9 @@ class TokensFromImage(_Heads):
             linear(linear(row, where).softmax(-1), what.T)
             for row, where, what in zip(rows, placed, cells, strict=True)
         ]
-        by_head = torch.stack(taken).unflatten(1, (self.heads, -1)).transpose(0, 1).flatten(1, 2)
+        by_head = (
+            torch.unflatten(torch.stack(taken), 1, (self.heads, -1)).transpose(0, 1).flatten(1, 2)
+        )
         return self._out(torch.bmm(by_head, self._values), x)
 
     def _out(self, found: Tensor, x: Tensor) -> Tensor:
@@ -95,14 +97,16 @@ class ImageFromTokens(_Heads):
     def queries(self, placed: Tensor) -> Tensor:
         """Project cells (N, C) to scaled queries (H, d, N)."""
         projected = linear(self.attention.q_proj.weight, placed)
-        return (projected.unflatten(0, (self.heads, self.width))) * self.scale + self._query_bias
+        return (
+            torch.unflatten(projected, 0, (self.heads, self.width)) * self.scale + self._query_bias
+        )
 
     def projected(self, placed: Tensor, x: Tensor, queries: Tensor, cells: Tensor) -> list[Tensor]:
         """Let queries that all prompts share attend to tokens; the cells (N, C) plus the answers.
 
         `placed` and `x`, (B, n, C), are the tokens with and without their encoding.
         """
-        keys = self.split(self.attention.k_proj(placed)).unflatten(1, (len(x), -1))
+        keys = torch.unflatten(self.split(self.attention.k_proj(placed)), 1, (len(x), -1))
         rows = self._taken(x)
         answers = []
         for prompt, values in enumerate(rows):
@@ -121,7 +125,7 @@ class ImageFromTokens(_Heads):
         for row, bias, where, what, values in zip(
             rows, biases, queries, cells, self._taken(x), strict=True
         ):
-            scores = linear(row, where).add_(bias).unflatten(0, (self.heads, -1))
+            scores = torch.unflatten(linear(row, where).add_(bias), 0, (self.heads, -1))
             weights = scores.softmax(1).flatten(0, 1)
             answers.append(linear(weights.T, values.T).add_(what))
         return answers

@@ -41,7 +41,7 @@ class Upscaling:
     def __call__(self, cells: Tensor, kernels: Tensor) -> Tensor:
         """Return logits (M, 4h, 4w) from cells (h · w, C) and kernels (M, c)."""
         height, width = self._shape
-        pieces = [self._piece(some, kernels) for some in cells.split(_CELLS_AT_ONCE)]
+        pieces = [self._piece(some, kernels) for some in torch.split(cells, _CELLS_AT_ONCE)]
         flat = pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
         # Axes: mask, row, column, then row and column within the cell, coarse before fine.
         split = flat.view(len(kernels), height, width, 2, 2, 2, 2)

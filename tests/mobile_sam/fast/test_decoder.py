@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mobile_sam.fast.decoder import PROMPTS_AT_ONCE, FastDecoder, foldable
+from mobile_sam.fast.forms import PlainDecoder, decoder_form
 from mobile_sam.modeling import MaskDecoder, Sam
 
 SIDE = 128  # of small_sam
@@ -159,3 +160,25 @@ def test_what_cannot_be_folded_is_refused(small_sam: Sam) -> None:
     hooked.iou_token.register_forward_hook(lambda *_: None)
     assert not foldable(hooked)
     assert not foldable(nn.Identity())
+
+
+def test_what_cannot_be_folded_is_called_as_it_is(small_sam: Sam, features: Tensor) -> None:
+    fast = decoder_form(small_sam)
+    assert isinstance(fast, FastDecoder)
+    handle = small_sam.mask_decoder.register_forward_hook(lambda *_: None)
+    try:
+        plain = decoder_form(small_sam)
+        assert isinstance(plain, PlainDecoder)
+        for kind in ('point', 'box mask'):
+            encoded, masked = prompts(small_sam, kind, 2)
+            dense = encoded[1] if masked else None
+            found = [
+                form.attend(form.image_side(features[0]), encoded[0], dense, True)
+                for form in (fast, plain)
+            ]
+            torch.testing.assert_close(found[0].scores, found[1].scores, rtol=1e-5, atol=1e-6)
+            for masks in (None, [2, 0]):
+                ours, theirs = (one.draw(1, masks) for one in found)
+                torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    finally:
+        handle.remove()
