@@ -12,11 +12,13 @@ from mobile_sam.checkpoints import LoadedModel
 from napari_mobilesam.engine import (
     Annotator,
     IntensityMapping,
-    OverlapRule,
+    PlacedMask,
     PlaneKey,
     PlaneSource,
     Prompts,
     SamSegmenter,
+    SegmentedObject,
+    Session,
     plan_commit,
 )
 
@@ -58,5 +60,7 @@ def test_full_size_mask_and_commit(compare: Any, annotator: Annotator) -> None:
     compare(
         'a click ÷ its commit',
         lambda: annotator.predict(source, CLICK),
-        lambda: plan_commit(candidates.mask(), labels, 1, OverlapRule.KEEP),
+        lambda: plan_commit(
+            Session(), labels, [PlacedMask((0, 0), candidates.mask(), SegmentedObject())]
+        ),
     )

@@ -26,7 +26,9 @@ from napari_mobilesam.engine import *
 source = PlaneSource(PlaneKey('i', (1, 2), (0,)), np.ones((2, 8, 8)))
 source.image()
 candidates = Candidates(np.ones((1, 256, 256)), np.ones(1), (8, 8), (1024, 1024))
-plan_commit(candidates.mask(), np.zeros((8, 8), int), 1)
+plan_commit(
+    Session(), np.zeros((8, 8), int), [PlacedMask((0, 0), candidates.mask(), SegmentedObject())]
+)
 with Worker() as worker:
     worker.submit('embed', lambda token: None)
     worker.wait_idle()

@@ -287,11 +287,15 @@ class TestLabelsPlane:
         assert place.offset == (0, 0)
         (index,) = plane_key(image, viewer.dims).index
         expected = labels.data.transpose(order)[index]
-        np.testing.assert_array_equal(place.read(labels), expected)
-        rows, columns = np.array([1, 2]), np.array([3, 0])
-        np.testing.assert_array_equal(
-            labels.data[place.indices(rows, columns)], expected[rows, columns]
-        )
+        plane = labels.data[tuple(slice(*axis) for axis in place.region)]
+        np.testing.assert_array_equal(np.sort(plane, axis=None), np.sort(expected, axis=None))
+        patch = np.zeros((2, 3), bool)
+        patch[0, 2] = patch[1, 0] = True
+        start, mask = place.placed(slice(1, 3), slice(1, 4), patch)
+        found = np.argwhere(mask) + start
+        assert set(labels.data[tuple(found.T)]) == {expected[1, 3], expected[2, 1]}
+        assert labels.data[place.pixel(2.4, 2.6)] == expected[2, 3]
+        assert place.pixel(-0.6, 0) is None
 
     def test_a_cropped_grid_is_met_where_it_lies(self) -> None:
         viewer, image = viewer_with((4, 20, 30), scale=(5, 0.5, 0.5))
@@ -302,7 +306,12 @@ class TestLabelsPlane:
         assert place.offset == (-4, 2)
         mask = np.zeros((20, 30), bool)
         mask[5, 6] = mask[0, 0] = True
-        assert np.argwhere(place.place(mask)).tolist() == [[1, 8]]
+        start, placed = place.placed(slice(0, 20), slice(0, 30), mask)
+        assert (np.argwhere(placed) + start).tolist() == [
+            [plane_key(image, viewer.dims).index[0], 1, 8]
+        ]
+        _, beside = place.placed(slice(0, 2), slice(0, 3), np.ones((2, 3), bool))
+        assert not beside.any()
 
     def test_one_row_high(self) -> None:
         viewer, image = viewer_with((4, 1, 30))
@@ -347,12 +356,13 @@ class TestLabelsPlane:
         with pytest.raises(NotAnnotatable, match='no plane here'):
             self.find(labels, image, viewer)
 
-    def test_t17_undo_keeps_small_indices(self) -> None:
-        """T17: napari keeps the index arrays; they are as small as the layer allows."""
-        viewer, image = viewer_with((4, 20, 30))
-        labels = viewer.add_labels(np.zeros((4, 20, 30), int))
-        for index in self.find(labels, image, viewer).indices(np.array([1]), np.array([2])):
-            assert index.dtype == np.uint8
+    def test_read_only_labels_are_refused(self) -> None:
+        viewer, image = viewer_with((20, 30))
+        data = np.zeros((20, 30), int)
+        data.flags.writeable = False
+        labels = viewer.add_labels(data)
+        with pytest.raises(NotAnnotatable, match='cannot be written'):
+            self.find(labels, image, viewer)
 
 
 def test_new_labels_are_lazy_zeros() -> None:

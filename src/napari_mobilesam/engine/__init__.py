@@ -10,9 +10,11 @@ from __future__ import annotations
 from .annotator import Annotator, Prediction, Stage
 from .cancel import Cancelled, CancelToken
 from .candidates import Candidates, best_index
-from .commit import Edit, LabelOverflowError, OverlapRule, next_label, paint_masks, plan_commit
+from .classes import Classes, ObjectClass
+from .commit import LabelOverflowError, OverlapRule, next_label, paint_masks
 from .composite import Channel
 from .disk import DiskInfo, DiskStore, default_cache_folder
+from .edits import LabelEdit
 from .embedding import Embedding
 from .fingerprint import fingerprint
 from .frame import Frame
@@ -23,15 +25,30 @@ from .geometry import (
     points_on_plane,
     round_index,
 )
+from .history import History, RecordChange, Step
 from .intensity import IntensityMapping, to_rgb8, window
 from .mask_prompt import MaskPrompt, mask_logits
+from .objects import PromptedPlane, SegmentedObject
 from .parts import prompted_parts
 from .plane import PlaneIndexError, PlaneKey, PlaneSource
+from .planning import (
+    PlacedMask,
+    UndecidedOverlapError,
+    plan_commit,
+    plan_merge,
+    plan_painted,
+    plan_records,
+    plan_removal,
+    plan_split,
+)
 from .prompts import PromptOutsidePlaneError, Prompts
 from .segmenter import SamSegmenter, Segmenter, choose_device
-from .session import Change, SegmentedObject, Session
+from .session import Session
+from .split import opposite_seed, split_mask
 from .stack_sample import StackSample
 from .store import EmbeddingStore
+from .survey import Survey
+from .tidy import TidyOptions, tidy, tidy_patch
 from .worker import Ticket, Worker, WorkerClosedError
 
 __all__ = [
@@ -39,31 +56,40 @@ __all__ = [
     'CancelToken',
     'Cancelled',
     'Candidates',
-    'Change',
     'Channel',
+    'Classes',
     'DiskInfo',
     'DiskStore',
-    'Edit',
     'Embedding',
     'EmbeddingStore',
     'Frame',
+    'History',
     'IntensityMapping',
+    'LabelEdit',
     'LabelOverflowError',
     'MaskPrompt',
+    'ObjectClass',
     'OverlapRule',
+    'PlacedMask',
     'PlaneIndexError',
     'PlaneKey',
     'PlaneSource',
     'Prediction',
     'PromptOutsidePlaneError',
+    'PromptedPlane',
     'Prompts',
+    'RecordChange',
     'SamSegmenter',
     'SegmentedObject',
     'Segmenter',
     'Session',
     'StackSample',
     'Stage',
+    'Step',
+    'Survey',
     'Ticket',
+    'TidyOptions',
+    'UndecidedOverlapError',
     'Worker',
     'WorkerClosedError',
     'best_index',
@@ -74,12 +100,21 @@ __all__ = [
     'fingerprint',
     'mask_logits',
     'next_label',
+    'opposite_seed',
     'paint_masks',
     'plan_commit',
+    'plan_merge',
+    'plan_painted',
+    'plan_records',
+    'plan_removal',
+    'plan_split',
     'plane_index',
     'points_on_plane',
     'prompted_parts',
     'round_index',
+    'split_mask',
+    'tidy',
+    'tidy_patch',
     'to_rgb8',
     'window',
 ]

@@ -1,11 +1,9 @@
-"""Commits: which pixels of a labels plane an accepted mask gets."""
+"""Overlap rules, free ids, and many masks painted into one plane."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -22,95 +20,8 @@ class OverlapRule(Enum):
     """The object that is there keeps them."""
     REPLACE = 'replace'
     """The new object takes them."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Edit:
-    """A change to a labels plane: ``plane[rows, columns][mask] = label``.
-
-    Parameters
-    ----------
-    rows, columns : slice
-        The bounding box of the change, tight; empty slices where there is nothing to do.
-    mask : ndarray of bool
-        The pixels to write, of the bounding box's shape.
-    label : int
-        The id to write.
-    n_pixels : int
-        How many pixels are written.
-    """
-
-    rows: slice
-    columns: slice
-    mask: NDArray[np.bool_]
-    label: int
-    n_pixels: int
-
-    def __bool__(self) -> bool:
-        return self.n_pixels > 0
-
-    def pixels(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return rows and columns, in the plane, of all pixels to write."""
-        rows, columns = np.nonzero(self.mask)
-        return rows + int(self.rows.start), columns + int(self.columns.start)
-
-
-def plan_commit(
-    mask: NDArray[np.bool_],
-    existing: Any,
-    label: int,
-    rule: OverlapRule = OverlapRule.KEEP,
-    *,
-    replaceable: int = 0,
-) -> Edit:
-    """Plan the writing of a mask into a labels plane; nothing is written.
-
-    Parameters
-    ----------
-    mask : ndarray of bool, shape (H, W)
-        The accepted mask.
-    existing : array-like of int, shape (H, W)
-        The labels plane; lazy arrays will do, as only the mask's bounding box is read.
-    label : int
-        Id of the object, 1 or more.
-    rule : OverlapRule
-        What happens where other objects are.
-    replaceable : int
-        An id whose pixels count as free under ``KEEP`` (background always does): that of the object
-        being edited.
-
-    Returns
-    -------
-    Edit
-        Falsy if no pixel is to be written.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or the label is not positive.
-    LabelOverflowError
-        If the plane's dtype cannot hold the label.
-    """
-    mask = np.asarray(mask, bool)
-    shape = tuple(existing.shape)
-    if mask.ndim != 2 or mask.shape != shape:
-        raise ValueError(f'mask and labels plane have one shape (H, W); got {mask.shape}, {shape}')
-    if label < 1:
-        raise ValueError(f'ids of objects start at 1, 0 being the background; got {label}')
-    next_label(label - 1, existing.dtype)
-    rows, columns = _bounding_box(mask)
-    inside = mask[rows, columns]
-    if rule is OverlapRule.KEEP and inside.size:
-        present = np.asarray(existing[rows, columns])
-        free = (present == 0) | (present == label)
-        if replaceable:
-            free |= present == replaceable
-        inside = inside & free
-        tight_rows, tight_columns = _bounding_box(inside)
-        inside = inside[tight_rows, tight_columns]
-        rows, columns = _shifted(tight_rows, rows.start), _shifted(tight_columns, columns.start)
-    inside = inside.copy()
-    return Edit(rows, columns, inside, int(label), int(np.count_nonzero(inside)))
+    ASK = 'ask'
+    """Nobody, before the user said who."""
 
 
 def paint_masks(
@@ -179,16 +90,3 @@ def next_label(maximum: int, dtype: DTypeLike) -> int:
             'convert the labels layer to int32 (Layers > Convert data type)'
         )
     return label
-
-
-def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    rows = np.flatnonzero(mask.any(axis=1))
-    if not rows.size:
-        return slice(0, 0), slice(0, 0)
-    first, last = int(rows[0]), int(rows[-1]) + 1
-    columns = np.flatnonzero(mask[first:last].any(axis=0))
-    return slice(first, last), slice(int(columns[0]), int(columns[-1]) + 1)
-
-
-def _shifted(box: slice, by: int) -> slice:
-    return slice(box.start + by, box.stop + by) if box.stop > box.start else slice(0, 0)

@@ -1,69 +1,27 @@
-"""Sessions: the objects committed so far, with undo and redo."""
+"""Sessions: the objects in one labels array, their classes, and the history of all changes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from .classes import Classes
 from .commit import next_label
-from .plane import PlaneKey
-from .prompts import Prompts
+from .history import History, Step
+from .objects import SegmentedObject
 
-
-@dataclass(frozen=True, slots=True)
-class SegmentedObject:
-    """A committed candidate.
-
-    Parameters
-    ----------
-    label : int
-        Its id in the labels.
-    plane : PlaneKey
-        Where it was made.
-    prompts : Prompts
-        What it was made from.
-    score : float
-        The decoder's estimate of the mask's quality.
-    model_digest : str
-        The model that made it.
-    """
-
-    label: int
-    plane: PlaneKey
-    prompts: Prompts
-    score: float
-    model_digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One step of a session's history.
-
-    Parameters
-    ----------
-    label : int
-        The id concerned.
-    before, after : SegmentedObject, optional
-        Its record on either side; None where there is none.
-    maximum_before, maximum_after : int
-        The largest id used so far, on either side.
-    """
-
-    label: int
-    before: SegmentedObject | None
-    after: SegmentedObject | None
-    maximum_before: int
-    maximum_after: int
+Listener = Callable[[tuple[int, ...] | None], object]
+"""Told the ids whose records changed; None stands for all of them, and the classes."""
 
 
 class Session:
-    """Records of the committed objects, kept in step with the edits of the labels.
+    """Records of objects, kept in step with the edits of the labels.
 
-    Every `add` and `remove` is one step for `undo` and `redo`; call these when the
-    matching edit of the labels is undone or redone.
+    It writes no pixel: a `Step` is planned (see `planning`), its edits are written by whoever
+    owns the array, and it is pushed here. Undoing goes the same way.
 
     Parameters
     ----------
@@ -74,8 +32,11 @@ class Session:
     def __init__(self, maximum: int = 0) -> None:
         self._objects: dict[int, SegmentedObject] = {}
         self._maximum = max(int(maximum), 0)
-        self._done: list[Change] = []
-        self._undone: list[Change] = []
+        self._classes = Classes()
+        self._listeners: list[Listener] = []
+        self.history = History()
+
+    # -- records
 
     @property
     def objects(self) -> tuple[SegmentedObject, ...]:
@@ -87,16 +48,6 @@ class Session:
         """The largest id used so far; it does not go down when an object is removed."""
         return self._maximum
 
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is a step to take back."""
-        return bool(self._done)
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether there is a step to repeat."""
-        return bool(self._undone)
-
     def __len__(self) -> int:
         return len(self._objects)
 
@@ -107,7 +58,7 @@ class Session:
         return label in self._objects
 
     def get(self, label: int) -> SegmentedObject | None:
-        """Return the record of an id, or None: ids painted by hand have none."""
+        """Return the record of an id, or None."""
         return self._objects.get(label)
 
     def next_label(self, dtype: DTypeLike = np.int32) -> int:
@@ -124,69 +75,109 @@ class Session:
         """Take note that the labels contain ids up to `maximum`, for example painted by hand."""
         self._maximum = max(self._maximum, int(maximum))
 
-    def add(self, record: SegmentedObject) -> Change:
-        """Record a committed object; one with an id that is there replaces its record.
+    def learn(self, records: Iterable[SegmentedObject]) -> None:
+        """Take in records of objects that are in the labels already; no step, no undo.
 
         Raises
         ------
         ValueError
-            If its id is not positive.
+            If an id is not positive.
         """
-        if record.label < 1:
-            raise ValueError(f'ids of objects start at 1; got {record.label}')
-        maximum = max(self._maximum, record.label)
-        return self._commit(record.label, record, maximum)
+        records = tuple(records)
+        for record in records:
+            if record.label < 1:
+                raise ValueError(f'ids of objects start at 1; got {record.label}')
+        for record in records:
+            self._objects[record.label] = record
+            self.observe(record.label)
+        self._tell(tuple(record.label for record in records))
 
-    def remove(self, label: int) -> Change:
-        """Forget an object that was deleted from the labels. Its id is not used again.
+    def match(
+        self, found: Mapping[int, SegmentedObject], known: Iterable[SegmentedObject] = ()
+    ) -> None:
+        """Bring the records in step with what the labels were found to contain; no undo.
 
-        Raises
-        ------
-        KeyError
-            If there is no such object.
+        What is known about an object stays, except for its area and bounds.
+
+        Parameters
+        ----------
+        found : mapping of int to SegmentedObject
+            By id; of these records only area and bounds are used where another is known.
+        known : iterable of SegmentedObject
+            The records from before it was looked: those that were not found go, unless they
+            changed in between.
         """
-        if label not in self._objects:
-            raise KeyError(f'no object has the id {label}')
-        return self._commit(label, None, self._maximum)
+        for record in known:
+            if self._objects.get(record.label) is not record:
+                continue
+            seen = found.get(record.label)
+            if seen is None:
+                del self._objects[record.label]
+            else:
+                self._objects[record.label] = replace(record, area=seen.area, bounds=seen.bounds)
+        for label, seen in found.items():
+            self._objects.setdefault(label, seen)
+        self.observe(max(found, default=0))
+        self._tell(None)
 
-    def undo(self) -> Change | None:
-        """Take the last step back and return it; ``change.after`` holds the prompts to show again.
+    # -- classes
 
-        Returns
-        -------
-        Change or None
-            None if there is nothing to undo.
-        """
-        if not self._done:
-            return None
-        change = self._done.pop()
-        self._undone.append(change)
-        self._place(change.label, change.before)
-        # The id becomes free again, unless others were taken note of meanwhile.
-        if self._maximum == change.maximum_after:
-            self._maximum = change.maximum_before
-        return change
+    @property
+    def classes(self) -> Classes:
+        """The classes that objects can have."""
+        return self._classes
 
-    def redo(self) -> Change | None:
-        """Repeat the step undone last and return it; None if there is none."""
-        if not self._undone:
-            return None
-        change = self._undone.pop()
-        self._done.append(change)
-        self._place(change.label, change.after)
-        self._maximum = max(self._maximum, change.maximum_after)
-        return change
+    @classes.setter
+    def classes(self, classes: Classes) -> None:
+        self._classes = classes
+        self._tell(None)
 
-    def _commit(self, label: int, after: SegmentedObject | None, maximum: int) -> Change:
-        change = Change(label, self._objects.get(label), after, self._maximum, maximum)
-        self._done.append(change)
-        self._undone.clear()
-        self._place(label, after)
-        self._maximum = maximum
-        return change
+    # -- steps
 
-    def _place(self, label: int, record: SegmentedObject | None) -> None:
-        if record is None:
-            self._objects.pop(label, None)
-        else:
-            self._objects[label] = record
+    def push(self, step: Step) -> None:
+        """Record a step whose pixels were written."""
+        self.history.push(step)
+        self._move(step, forward=True)
+
+    def step_back(self, step: Step) -> None:
+        """Take the records of a step back; its pixels were."""
+        self.history.step_back(step)
+        self._move(step, forward=False)
+
+    def step_forward(self, step: Step) -> None:
+        """Repeat the records of a step; its pixels were written again."""
+        self.history.step_forward(step)
+        self._move(step, forward=True)
+
+    # -- listening
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` after every change; returns what ends that."""
+        self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return unsubscribe
+
+    # -- inner
+
+    def _move(self, step: Step, *, forward: bool) -> None:
+        for change in step.changes:
+            record = change.after if forward else change.before
+            if record is None:
+                self._objects.pop(change.label, None)
+            else:
+                self._objects[change.label] = record
+        if forward:
+            self._maximum = max(self._maximum, step.maximum_after)
+        elif self._maximum == step.maximum_after:
+            # Its ids become free again, unless others were taken note of meanwhile.
+            self._maximum = step.maximum_before
+        if step.changes:
+            self._tell(tuple(change.label for change in step.changes))
+
+    def _tell(self, labels: tuple[int, ...] | None) -> None:
+        for listener in tuple(self._listeners):
+            listener(labels)

@@ -15,7 +15,6 @@ from .pictures import (
     channels_of,
     picture_source,
     visible_frame,
-    with_intensity,
 )
 from .planes import (
     NotAnnotatable,
@@ -68,6 +67,5 @@ __all__ = [
     'spatial_keywords',
     'unwrap',
     'visible_frame',
-    'with_intensity',
     'write_preview',
 ]

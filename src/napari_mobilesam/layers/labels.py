@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_mobilesam import engine
 from napari_mobilesam.engine import CancelToken, PlaneKey
+from napari_mobilesam.engine.regions import Region
 
 from .planes import NotAnnotatable, image_shape
 
@@ -82,42 +83,59 @@ class LabelsPlane:
     offset: tuple[int, int]
     shape: tuple[int, int]
 
-    def read(
-        self, layer: Labels, rows: slice = slice(None), columns: slice = slice(None)
-    ) -> NDArray[Any]:
-        """Return the labels of the plane or of a part of it, in rows and columns of their grid."""
-        selection: list[Any] = list(self.index)
-        selection[self.axes[0]], selection[self.axes[1]] = rows, columns
-        plane = np.asarray(layer.data[tuple(selection)])
-        return plane if self.axes[0] < self.axes[1] else plane.T
+    @property
+    def region(self) -> Region:
+        """The plane as a region of the labels' data."""
+        region = [(place, place + 1) for place in self.index]
+        for axis, side in zip(self.axes, self.shape, strict=True):
+            region[axis] = (0, side)
+        return tuple(region)
 
-    def place(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Move an (H, W) mask of the image plane onto the labels grid, cut at its edges."""
-        if self.offset == (0, 0) and mask.shape == self.shape:
-            return mask
-        placed = np.zeros(self.shape, dtype=bool)
-        target, source = [], []
-        for offset, side, limit in zip(self.offset, mask.shape, self.shape, strict=True):
-            start, stop = max(0, offset), min(limit, offset + side)
-            if start >= stop:
-                return placed
-            target.append(slice(start, stop))
-            source.append(slice(start - offset, stop - offset))
-        placed[tuple(target)] = mask[tuple(source)]
-        return placed
+    def placed(
+        self, rows: slice, columns: slice, patch: NDArray[np.bool_]
+    ) -> tuple[tuple[int, ...], NDArray[np.bool_]]:
+        """Move a part of an image plane onto the labels grid, cut at its edges.
 
-    def indices(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> tuple[Any, ...]:
-        """Return a fancy index into the labels' data for pixels of the plane.
+        Parameters
+        ----------
+        rows, columns
+            Where in the image plane the part begins.
+        patch
+            (h, w) mask.
 
-        napari keeps these arrays for undo: the smallest integer type makes an object of 500,000
-        pixels 4 MB there instead of 13.
+        Returns
+        -------
+        start, mask
+            Where in the labels' data, and the mask with the axes of the data. It has no pixels
+            where the part lies beside the labels.
         """
-        largest = max(*self.shape, *self.index, 1)
-        kind = np.min_scalar_type(int(largest))
-        full = [np.full(rows.shape, place, dtype=kind) for place in self.index]
-        full[self.axes[0]] = rows.astype(kind)
-        full[self.axes[1]] = columns.astype(kind)
-        return tuple(full)
+        start = list(self.index)
+        source = []
+        corner = (rows.start or 0, columns.start or 0)
+        for axis, first, side, offset, limit in zip(
+            self.axes, corner, patch.shape, self.offset, self.shape, strict=True
+        ):
+            begin = first + offset
+            low = min(max(0, begin), limit)
+            high = max(low, min(limit, begin + side))
+            start[axis] = low
+            source.append(slice(low - begin, high - begin) if high > low else slice(0, 0))
+        part = patch[tuple(source)]
+        shape = [1] * len(self.index)
+        shape[self.axes[0]], shape[self.axes[1]] = part.shape
+        part = part if self.axes[0] < self.axes[1] else part.T
+        return tuple(start), part.reshape(shape)
+
+    def pixel(self, row: float, column: float) -> tuple[int, ...] | None:
+        """Return the index in the labels' data under a position of the image plane, if any."""
+        index = list(self.index)
+        for axis, place, offset, limit in zip(
+            self.axes, (row, column), self.offset, self.shape, strict=True
+        ):
+            index[axis] = int(engine.round_index(np.array([place]))[0]) + offset
+            if not 0 <= index[axis] < limit:
+                return None
+        return tuple(index)
 
 
 def labels_plane(labels: Labels, image: Image, key: PlaneKey, dims: Dims) -> LabelsPlane:
@@ -132,7 +150,7 @@ def labels_plane(labels: Labels, image: Image, key: PlaneKey, dims: Dims) -> Lab
         raise NotAnnotatable(
             f'"{labels.name}" is multiscale; napari cannot edit it: choose another.'
         )
-    if not labels.editable or not hasattr(labels.data, '__setitem__') or _is_dask(labels.data):
+    if not labels.editable or not _is_writable(labels.data):
         raise NotAnnotatable(f'"{labels.name}" cannot be written to: choose other labels.')
     height, width = (image_shape(image)[axis] for axis in key.displayed)
 
@@ -174,6 +192,9 @@ def labels_plane(labels: Labels, image: Image, key: PlaneKey, dims: Dims) -> Lab
     )
 
 
-def _is_dask(data: Any) -> bool:
+def _is_writable(data: Any) -> bool:
     # Only a dask array has a dask graph; importing dask to ask would cost half a second.
-    return hasattr(data, '__dask_graph__')
+    if not hasattr(data, '__setitem__') or hasattr(data, '__dask_graph__'):
+        return False
+    flags = getattr(data, 'flags', None)
+    return bool(getattr(flags, 'writeable', True)) and not getattr(data, 'read_only', False)

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
 
-from napari_mobilesam.engine import (
-    Edit,
-    OverlapRule,
-    PlaneKey,
-    Prompts,
-    SegmentedObject,
-    Session,
-    plan_commit,
-)
+from napari_mobilesam.engine import LabelEdit, PlaneKey, Session, Step, Survey
 from napari_mobilesam.layers import (
     LabelsPlane,
+    NotAnnotatable,
     image_shape,
     labels_plane,
     largest_label,
@@ -29,39 +21,14 @@ from napari_mobilesam.layers import (
 )
 
 from .connections import Connections
+from .painting import painted_edits
+from .sessions import Book, Sessions
 
 if TYPE_CHECKING:
     from napari.layers import Image
     from napari.viewer import Viewer
-    from numpy.typing import NDArray
 
     from .bridge import WorkerBridge
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Commit:
-    """One object in the labels, and where it was written."""
-
-    layer: Labels
-    place: LabelsPlane
-    edit: Edit
-    record: SegmentedObject
-
-    @property
-    def present(self) -> bool:
-        """Whether any of its pixels is still there: reads its bounding box only."""
-        labels = self.place.read(self.layer, self.edit.rows, self.edit.columns)
-        return bool((labels[self.edit.mask] == self.edit.label).any())
-
-
-@dataclass(slots=True, eq=False)
-class _Book:
-    """What is known about one Labels layer."""
-
-    session: Session
-    done: list[Commit]
-    undone: list[Commit]
-    counted: bool
 
 
 class LabelsTarget:
@@ -75,10 +42,15 @@ class LabelsTarget:
         The image.
     bridge
         For reading the ids of a layer of the user's, which may be large.
+    sessions
+        What is known about Labels layers.
     selection_kept
         Context in which adding a layer leaves the active layer alone.
-    on_edited
-        Called when the labels changed otherwise than by `commit`.
+    on_painted
+        Called with the edits of a stroke of the user's own, after it.
+    on_redrawn
+        Called when napari drew the labels anew, so that something may have been undone. Within
+        napari's drawing: not a place to change layers.
     on_counted
         Called when the ids of a chosen layer are known, or could not be read (with the reason).
     """
@@ -88,37 +60,52 @@ class LabelsTarget:
         viewer: Viewer,
         image: Image,
         bridge: WorkerBridge,
+        sessions: Sessions,
         selection_kept: Callable[[], AbstractContextManager[None]],
-        on_edited: Callable[[], object],
+        on_painted: Callable[[tuple[LabelEdit, ...]], object],
+        on_redrawn: Callable[[], object],
         on_counted: Callable[[str], object],
     ) -> None:
         self._viewer = viewer
         self._image = image
         self._bridge = bridge
+        self._sessions = sessions
         self._selection_kept = selection_kept
-        self._on_edited = on_edited
+        self._on_painted = on_painted
+        self._on_redrawn = on_redrawn
         self._on_counted = on_counted
         self._connections = Connections()
-        self._books: dict[Any, _Book] = {}
+        self._none = Book()  # while there is no layer
         self._made: Labels | None = None
         self._touched = False
         self._writing = False
+        self._redrawn = False
         self.layer: Labels | None = None
 
     @property
-    def session(self) -> Session | None:
-        """The objects of the current layer."""
-        return None if self.layer is None else self._book(self.layer).session
+    def image(self) -> Image:
+        """The image that the objects are of."""
+        return self._image
+
+    @property
+    def book(self) -> Book:
+        """What is known about the current layer."""
+        return self._none if self.layer is None else self._sessions.book(self.layer)
+
+    @property
+    def session(self) -> Session:
+        """The objects of the current layer; one without objects while there is none."""
+        return self.book.session
 
     @property
     def ready(self) -> bool:
         """Whether the ids of the current layer are known, so that a free one can be given."""
-        return self.layer is None or self._book(self.layer).counted
+        return self.layer is None or self.book.counted
 
     # -- choosing
 
     def ensure(self) -> Labels:
-        """Return the layer, made by us where none was chosen.
+        """Return the layer: the one last used for this image, or else one made by us.
 
         Raises
         ------
@@ -126,145 +113,154 @@ class LabelsTarget:
             If labels of the image's size cannot be had.
         """
         if self.layer is None:
-            layer = Labels(
-                new_labels_array(image_shape(self._image)),
-                name=f'{self._image.name} objects',
-                **spatial_keywords(self._image),
-            )
-            with self._selection_kept():
-                self._viewer.add_layer(layer)
-                self._put_above_image(layer)
-            self._made, self._touched = layer, False
-            self._books[layer.unique_id] = _Book(Session(), [], [], counted=True)
-            self._adopt(layer)
+            last = self._sessions.last(self._image)
+            if last is not None and last in self._viewer.layers:
+                self._adopt(last)
+            else:
+                self._make()
         assert self.layer is not None
         return self.layer
 
     def choose(self, layer: Labels | None) -> None:
-        """Write into `layer` from now on; None for a new one."""
+        """Write into `layer` from now on; None for a new one.
+
+        Raises
+        ------
+        NotAnnotatable
+            If labels of the image's size cannot be had.
+        """
         if layer is self.layer and layer is not None:
             return
-        self._connections.close()
-        self.layer = None
+        self._let_go()
         if layer is None:
-            self.ensure()
-            return
-        self._adopt(layer)
-        if not self._book(layer).counted:
-            self._count(layer)
+            self._make()
+        else:
+            self._adopt(layer)
 
     def forget(self, layer: Any) -> bool:
         """Let go of a layer that the user removed; say whether it was the current one."""
         if layer is self._made:
             self._made = None
-        self._books.pop(getattr(layer, 'unique_id', None), None)
         if layer is None or layer is not self.layer:
             return False
-        self._connections.close()
-        self.layer = None
+        self._let_go()
         return True
 
     def close(self) -> None:
         """Let go. The labels stay, unless we made them and nobody ever wrote to them."""
-        self._connections.close()
-        made, self.layer, self._made = self._made, None, None
+        made, self._made = self._made, None
+        self._let_go()
         if made is not None and not self._touched and made in self._viewer.layers:
             self._viewer.layers.remove(made)
 
-    # -- writing
-
-    def commit(
-        self,
-        mask: NDArray[np.bool_],
-        key: PlaneKey,
-        prompts: Prompts,
-        score: float,
-        digest: str,
-        rule: OverlapRule,
-    ) -> Commit | None:
-        """Write a mask of the image plane as a new object: one undo step, bounding box only.
-
-        Returns
-        -------
-        Commit or None
-            None where every pixel belongs to other objects, and stays theirs.
+    def place(self, key: PlaneKey) -> LabelsPlane:
+        """Find the plane of the layer that lies on a plane of the image.
 
         Raises
         ------
         NotAnnotatable
             If the labels have other pixels than the image, or are not writable.
-        LabelOverflowError
-            If their type has no room for another id.
         """
-        layer = self.ensure()
-        book = self._book(layer)
-        place = labels_plane(layer, self._image, key, self._viewer.dims)
-        if layer.preserve_labels:
-            rule = OverlapRule.KEEP
-        label = book.session.next_label(layer.data.dtype)
+        return labels_plane(self.ensure(), self._image, key, self._viewer.dims)
+
+    # -- writing
+
+    def write(self, step: Step) -> None:
+        """Write the pixels of a step: one step of napari's own undo.
+
+        Raises
+        ------
+        NotAnnotatable
+            If the layer refuses.
+        """
+        layer = self.layer
+        if layer is None or not step.edits:
+            return
         # Everything is computed before the history block: an exception inside of it would leave
         # atoms behind that become part of the user's next stroke.
-        edit = plan_commit(place.place(mask), place.read(layer), label, rule)
-        if not edit:
-            return None
-        indices = place.indices(*edit.pixels())
+        parts = [edit.indices() for edit in step.edits]
+        indices = tuple(np.concatenate(axis) for axis in zip(*parts, strict=True))
+        values: Any = np.concatenate([edit.values() for edit in step.edits])
+        if (values == values[0]).all():
+            values = int(values[0])
         self._writing = True
         try:
             with layer.block_history():
-                layer.data_setitem(indices, label)
+                layer.data_setitem(indices, values)
+        except Exception as error:
+            with layer.block_history():
+                pass  # ends the step that was begun
+            raise NotAnnotatable(f'"{layer.name}" could not be written to: {error}') from error
         finally:
             self._writing = False
         self._touched = self._touched or layer is self._made
-        record = SegmentedObject(label, key, prompts, score, digest)
-        book.session.add(record)
-        commit = Commit(layer, place, edit, record)
-        book.done.append(commit)
-        book.undone.clear()
-        return commit
 
-    def reconcile(self) -> tuple[list[Commit], list[Commit]]:
-        """Bring the session in step with the labels after an undo or redo by whomever.
+    def undo(self, step: Step | None = None) -> None:
+        """Undo in the layer; where its history does not reach that far back, take `step` back."""
+        self._go(step, 'undo')
 
-        napari tells that its labels were drawn anew, not what was undone: the last commit is
-        looked for in the pixels. Costs one bounding box where nothing happened.
+    def redo(self, step: Step | None = None) -> None:
+        """Redo in the layer, or `step` itself where the layer has forgotten it."""
+        self._go(step, 'redo')
 
-        Returns
-        -------
-        undone, redone : list of Commit
-        """
-        undone: list[Commit] = []
-        redone: list[Commit] = []
-        if self.layer is None:
-            return undone, redone
-        book = self._book(self.layer)
-        while book.undone and book.undone[-1].present:
-            redone.append(book.undone.pop())
-            book.done.append(redone[-1])
-            book.session.redo()
-        while book.done and not book.done[-1].present:
-            undone.append(book.done.pop())
-            book.undone.append(undone[-1])
-            book.session.undo()
-        return undone, redone
+    def _go(self, step: Step | None, which: str) -> None:
+        layer = self.layer
+        if layer is None:
+            return
+        known = self.book.beyond
+        if step not in known:
+            self._redrawn = False
+            getattr(layer, which)()
+            if self._redrawn or step is None:
+                return
+            # napari keeps 100 steps, we more: it did nothing, and never will for this one.
+            known.add(step)
+        if step is not None:
+            (step.revert if which == 'undo' else step.apply)(layer.data)
+            layer.refresh()
 
     # -- inner
 
-    def _book(self, layer: Labels) -> _Book:
-        return self._books.setdefault(layer.unique_id, _Book(Session(), [], [], counted=False))
+    def _make(self) -> None:
+        layer = Labels(
+            new_labels_array(image_shape(self._image)),
+            name=f'{self._image.name} objects',
+            **spatial_keywords(self._image),
+        )
+        book = self._sessions.book(layer)
+        book.counted = book.complete = True
+        with self._selection_kept():
+            self._viewer.add_layer(layer)
+            self._put_above_image(layer)
+        self._made, self._touched = layer, False
+        self._adopt(layer)
 
     def _adopt(self, layer: Labels) -> None:
         self.layer = layer
+        self._sessions.remember(self._image, layer)
         self._connections.connect(layer.events.paint, self._on_paint)
         self._connections.connect(layer.events.set_data, self._on_set_data)
         self._connections.connect(layer.events.data, self._on_data)
+        if not self.book.complete:
+            self._count(layer)
+
+    def _let_go(self) -> None:
+        self._connections.close()
+        self._bridge.cancel('scan')
+        if self.layer is not None:
+            self.session.history.drop_prompts()
+        self.layer = None
 
     def _count(self, layer: Labels) -> None:
+        """Read the largest id, then look for all objects, while the user works on."""
         data = layer.data[0] if layer.multiscale else layer.data
-        book = self._book(layer)
+        book = self._sessions.book(layer)
+        known = book.session.objects
 
         def counted(maximum: int) -> None:
             book.session.observe(maximum)
             book.counted = True
+            self._survey(book, Survey(data), known)
             self._on_counted('')
 
         self._bridge.submit(
@@ -274,26 +270,49 @@ class LabelsTarget:
             lambda error: self._on_counted(f'"{layer.name}" could not be read: {error}'),
         )
 
+    def _survey(self, book: Book, survey: Survey, known: Any) -> None:
+        def advanced(finished: bool) -> None:
+            if finished:
+                book.session.match(survey.found, known)
+                book.complete = True
+                self._on_counted('')
+            else:
+                # In portions: a click goes in between.
+                self._survey(book, survey, known)
+
+        self._bridge.submit(
+            'scan',
+            survey.advance,
+            advanced,
+            lambda error: self._on_counted(f'the objects could not be listed: {error}'),
+        )
+
     def _put_above_image(self, layer: Labels) -> None:
         layers = self._viewer.layers
         layers.move(layers.index(layer), layers.index(self._image) + 1)
 
-    def _on_paint(self, _event: Any = None) -> None:
+    def _on_paint(self, event: Any) -> None:
         if self._writing or self.layer is None:
             return
         self._touched = True
-        # Whatever was painted by hand: its id is taken.
-        book = self._book(self.layer)
-        book.session.observe(int(self.layer.selected_label))
-        book.undone.clear()  # as napari's own redo
+        edits = painted_edits(event.value, self.layer.data.shape)
+        if edits is None:
+            self.session.observe(int(self.layer.selected_label))
+        else:
+            self._on_painted(edits)
 
     def _on_set_data(self, _event: Any = None) -> None:
+        self._redrawn = True
         if not self._writing:
-            self._on_edited()
+            self._on_redrawn()
 
     def _on_data(self, _event: Any = None) -> None:
-        """The whole array was replaced: what was committed may be gone, ids are to be read anew."""
-        if self.layer is not None:
-            self._touched = True
-            self._books.pop(self.layer.unique_id, None)
-            self._count(self.layer)
+        """The whole array was replaced: what is known of it is to be compared with it."""
+        if self.layer is None:
+            return
+        self._touched = True
+        book = self.book
+        book.session.history.clear()
+        book.beyond.clear()
+        book.counted = book.complete = False
+        self._count(self.layer)

@@ -1,0 +1,124 @@
+"""Edits of a labels array: which pixels, what was there, what is there; exactly invertible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .regions import Region, region_at, slices, tight
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelEdit:
+    """A change of some pixels within a region.
+
+    Parameters
+    ----------
+    start : tuple of int
+        The region's first pixel, an index for each axis of the labels.
+    mask : ndarray of bool
+        The pixels that change, of the region's shape.
+    before, after : ndarray of int, shape (N,) or (1,)
+        The values of these pixels, in the mask's C order; a single one where all are equal.
+    """
+
+    start: tuple[int, ...]
+    mask: NDArray[np.bool_]
+    before: NDArray[Any]
+    after: NDArray[Any]
+
+    @classmethod
+    def between(
+        cls, start: tuple[int, ...], before: NDArray[Any], after: NDArray[Any]
+    ) -> LabelEdit | None:
+        """Return the edit from one content of a region to another; None where they are equal."""
+        changed = before != after
+        region = _tight(changed)
+        if region is None:
+            return None
+        mask = changed[region].copy()
+        return cls(
+            tuple(int(a) + part.start for a, part in zip(start, region, strict=True)),
+            mask,
+            _compact(before[region][mask]),
+            _compact(after[region][mask]),
+        )
+
+    @property
+    def region(self) -> Region:
+        """Where all of the changed pixels are."""
+        return region_at(self.start, self.mask.shape)
+
+    @property
+    def n_pixels(self) -> int:
+        """How many pixels change."""
+        return int(np.count_nonzero(self.mask))
+
+    @property
+    def nbytes(self) -> int:
+        """What it holds in memory."""
+        return int(self.mask.nbytes + self.before.nbytes + self.after.nbytes)
+
+    def inverse(self) -> LabelEdit:
+        """Return the edit that takes this one back."""
+        return LabelEdit(self.start, self.mask, self.after, self.before)
+
+    def indices(self) -> tuple[NDArray[Any], ...]:
+        """Return a fancy index of the changed pixels, in the smallest integer type that holds it.
+
+        napari keeps such arrays for undo: the type makes 500,000 pixels 4 MB there instead of 13.
+        """
+        kind = np.min_scalar_type(max(stop for _, stop in self.region))
+        found = np.nonzero(self.mask)
+        return tuple(
+            (axis + start).astype(kind) for axis, start in zip(found, self.start, strict=True)
+        )
+
+    def values(self) -> NDArray[Any]:
+        """Return the new value of each changed pixel, (N,)."""
+        return np.broadcast_to(self.after, (self.n_pixels,))
+
+    def apply(self, labels: Any) -> None:
+        """Write to an array with basic indexing (numpy, zarr).
+
+        Only pixels that still hold the old values are written: what others changed in between
+        stays theirs.
+        """
+        index = slices(self.region)
+        content = np.array(labels[index])
+        values = content[self.mask]
+        content[self.mask] = np.where(values == self.before, self.after, values)
+        labels[index] = content
+
+    def is_applied(self, labels: Any) -> bool:
+        """Whether all of these pixels hold their new values."""
+        return self._holds(labels, self.after)
+
+    def is_reverted(self, labels: Any) -> bool:
+        """Whether all of these pixels hold their old values."""
+        return self._holds(labels, self.before)
+
+    def _holds(self, labels: Any, values: NDArray[Any]) -> bool:
+        region = self.region
+        if len(region) != len(labels.shape) or any(
+            stop > side for (_, stop), side in zip(region, labels.shape, strict=True)
+        ):
+            return False  # other labels by now
+        # One pixel tells most of the time, and is asked about at every step of a slider.
+        first = np.unravel_index(int(self.mask.argmax()), self.mask.shape)
+        pixel = tuple(int(a + b) for a, b in zip(self.start, first, strict=True))
+        if int(np.asarray(labels[pixel])) != int(values[0]):
+            return False
+        return bool((np.asarray(labels[slices(region)])[self.mask] == values).all())
+
+
+def _compact(values: NDArray[Any]) -> NDArray[Any]:
+    return values[:1].copy() if (values == values[0]).all() else values
+
+
+def _tight(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
+    region = tight(mask, (0,) * mask.ndim)
+    return None if region is None else slices(region)
