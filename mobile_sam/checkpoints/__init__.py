@@ -30,7 +30,7 @@ from .layout import infer_architecture
 from .loading import LoadedModel, file_digest, load_model, load_state_dict
 from .registry import BUNDLED, BUNDLED_NAME, DEFAULT_NAME, REGISTRY, CheckpointInfo
 from .saving import save_checkpoint
-from .search import Found, bundled_path, find
+from .search import Found, bundled_path, find, locate
 
 __all__ = [
     'BUNDLED',
@@ -59,5 +59,6 @@ __all__ = [
     'infer_architecture',
     'load_model',
     'load_state_dict',
+    'locate',
     'save_checkpoint',
 ]

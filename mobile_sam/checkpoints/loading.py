@@ -60,9 +60,9 @@ def load_state_dict(
 ) -> dict[str, torch.Tensor]:
     """Read a checkpoint file, safely and strictly.
 
-    Accepted are a bare state dict, one under ``model_state`` (micro-sam), ``state_dict`` or
-    ``model``, and a prefix ``sam.``, ``module.`` or ``_orig_mod.`` on every name. Floats of any
-    width become float32.
+    Accepted are a bare state dict, one under ``average`` (the state of a run of
+    `mobile_sam.training`), ``model_state`` (micro-sam), ``state_dict`` or ``model``, and a prefix
+    ``sam.``, ``module.`` or ``_orig_mod.`` on every name. Floats of any width become float32.
 
     Parameters
     ----------

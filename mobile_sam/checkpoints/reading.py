@@ -24,7 +24,8 @@ from .errors import (
 
 _ZIP = b'PK\x03\x04'
 _PICKLE = b'\x80'  # of protocol 2 and later, which is what torch.save writes
-_WRAPPERS = ('model_state', 'state_dict', 'model')
+# The first one that is there counts: of a training run's state it is the averaged weights.
+_WRAPPERS = ('average', 'model_state', 'state_dict', 'model')
 
 _ELSE = (
     (b'', 'an empty file'),

@@ -108,6 +108,31 @@ def find(
     return Found(path, info, ' '.join(remarks) or None)
 
 
+def locate(name: str) -> Path | None:
+    """Tell where a checkpoint seems to lie, without reading it: for lists to choose from.
+
+    Only name and size are compared; `find` compares the hash as well.
+
+    Parameters
+    ----------
+    name : str
+        A name of `REGISTRY`, or `BUNDLED_NAME`.
+
+    Returns
+    -------
+    Path or None
+        None where it would have to be downloaded.
+    """
+    if name == BUNDLED_NAME:
+        return bundled_path()
+    info = REGISTRY[name]
+    for folder in _folders():
+        path = folder / info.filename
+        if path.is_file() and info.size in (None, path.stat().st_size):
+            return path
+    return None
+
+
 def _package() -> Path:
     return Path(__file__).resolve().parents[1]
 

@@ -15,7 +15,7 @@ from napari.layers import Image, Labels, Points
 
 from napari_mobilesam.demo import has_display, load_sample
 from napari_mobilesam.demo.window import furnish, open_demo
-from napari_mobilesam.widgets.model import LoadedSegmenter
+from napari_mobilesam.widgets.model_loading import LoadedSegmenter
 
 pytestmark = [
     pytest.mark.gui,
@@ -28,7 +28,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Put a stand-in behind the widget; returns the checkpoints asked for."""
     asked: list[str] = []
 
-    def load(checkpoint: str, device: str) -> LoadedSegmenter:
+    def load(checkpoint: str, *_: object) -> LoadedSegmenter:
         asked.append(checkpoint)
         return LoadedSegmenter(FakeSegmenter(), title='stand-in')
 

@@ -177,6 +177,7 @@ def test_no_checkpoint_says_what_to_do(
     widget.model_panel.retry.click()
     ready(qtbot, widget)
     assert widget.model_panel.name.text() == 'Loaded on cpu'
+    assert widget.model_panel.budget.text().endswith('of 512 MiB')
     viewer.window.remove_dock_widget(widget)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fakes import FakeSegmenter
 from qtpy.QtCore import Qt
 
 from napari_mobilesam.engine import IntensityMapping, OverlapRule
@@ -17,6 +18,7 @@ from napari_mobilesam.widgets.frame_line import FrameLine
 from napari_mobilesam.widgets.image_panel import ImagePanel
 from napari_mobilesam.widgets.labels_panel import LabelsPanel
 from napari_mobilesam.widgets.layer_combo import LayerCombo
+from napari_mobilesam.widgets.model_loading import LoadedSegmenter, ModelEntry
 from napari_mobilesam.widgets.model_panel import ModelPanel
 from napari_mobilesam.widgets.prompt_panel import PromptPanel
 from napari_mobilesam.widgets.section import Section
@@ -188,14 +190,66 @@ def test_layers_of_one_name_stay_apart(qtbot: Any) -> None:
     assert sent.args == [first]
 
 
-def test_model(qtbot: Any) -> None:
+ENTRIES = (
+    ModelEntry('mobilesam-microscopy', True, 20_500_000, 'Cells.', 'Apache-2.0', 'this project'),
+    ModelEntry('mobile_sam', False, 40_728_226, 'Anything.', 'Apache-2.0', 'https://example.org'),
+    ModelEntry('vit_t_lm', False, None, 'Light microscopy.', 'CC-BY-4.0', 'bioimage.io'),
+)
+
+
+def test_models_to_choose_from(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     panel = ModelPanel()
     qtbot.addWidget(panel)
     panel.show()
-    panel.show_ready('mobilesam-microscopy', 'cpu', 'This is not mobile_sam.', offered=True)
-    assert panel.name.text() == 'mobilesam-microscopy on cpu'
-    assert 'This is not mobile_sam.' in panel.name.toolTip()
+    panel.show_models(ENTRIES, 'mobile_sam')
+    titles = [panel.model.itemText(i) for i in range(panel.model.count())]
+    assert titles == [
+        'mobilesam-microscopy · ready',
+        'mobile_sam · downloads 40.7 MB',
+        'vit_t_lm · downloads a file of unknown size',
+        'own file…',
+    ]
+    assert panel.model.currentText() == titles[1]
+    assert panel.about.text() == 'Anything.\nApache-2.0 · 40.7 MB'
     assert panel.download.isVisible()
+    assert panel.download.text() == 'Download 40.7 MB'
+    with qtbot.waitSignal(panel.model_chosen) as sent:
+        panel.model.activated.emit(0)
+    assert sent.args == ['mobilesam-microscopy']
+    assert not panel.download.isVisible()
+    with qtbot.waitSignal(panel.device_chosen) as sent:
+        panel.device.activated.emit(panel.device.findData('cpu'))
+    panel.show_device('cuda')
+    assert panel.device.currentText() == 'CUDA'
+
+    monkeypatch.setattr(panel, 'ask_for_file', lambda: '')
+    panel.model.activated.emit(3)
+    assert panel.model.currentText() == titles[0], 'no file chosen: as it was'
+    monkeypatch.setattr(panel, 'ask_for_file', lambda: '/data/mine.pt')
+    with qtbot.waitSignal(panel.model_chosen) as sent:
+        panel.model.activated.emit(3)
+    assert sent.args == ['/data/mine.pt']
+    panel.show_models((*ENTRIES, ModelEntry('/data/mine.pt', True, 7)), '/data/mine.pt')
+    assert panel.model.currentText() == 'mine.pt · ready'
+
+
+def test_the_model_in_use(qtbot: Any) -> None:
+    class Segmenter(FakeSegmenter):
+        device, backend = 'cpu', 'torch'
+
+    panel = ModelPanel()
+    qtbot.addWidget(panel)
+    panel.show()
+    panel.show_models(ENTRIES, 'mobile_sam')
+    panel.show_state(None, '', True)
+    assert panel.name.text() == 'Loading…'
+    loaded = LoadedSegmenter(Segmenter(), 'mobilesam-microscopy', 'Not mobile_sam.', True)
+    panel.show_state(loaded, '', False)
+    assert panel.name.text() == 'mobilesam-microscopy on cpu (torch)'
+    assert panel.name.toolTip() == 'Not mobile_sam.'
+    assert 'official' in panel.notice.text()
+    panel.show_state(loaded, '', True)
+    assert panel.name.text().endswith('another one is loading…')
     panel.show_progress(10_000_000, 40_728_226)
     assert panel.progress.text() == '10.0 of 40.7 MB'
     assert panel.cancel.isVisible()
@@ -207,11 +261,12 @@ def test_model(qtbot: Any) -> None:
     assert panel.download.isVisible()
     panel.show_times(230.4, None)
     panel.show_times(None, 14.6)
-    assert panel.times.text() == 'plane 230 ms · click 15 ms'
-    panel.show_ready('mobile_sam', 'cuda', '', offered=False)
-    assert not panel.download.isVisible()
+    panel.show_cache(34 * 2**20, 512)
+    assert panel.budget.text() == 'plane 230 ms · click 15 ms · cache 34 of 512 MiB'
+    panel.show_state(LoadedSegmenter(Segmenter(), 'mobile_sam'), '', False)
     assert not panel.notice.isVisible()
-    panel.show_error('There is no checkpoint.')
+    panel.show_state(None, 'There is no checkpoint.', False)
+    assert panel.name.text() == 'No model'
     assert panel.notice.text() == 'There is no checkpoint.'
     assert panel.retry.isVisible()
 

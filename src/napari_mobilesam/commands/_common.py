@@ -1,15 +1,23 @@
-"""What several commands need: ending with a sentence, and finding a model."""
+"""What several commands need: ending with a sentence, finding a model and data, progress."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from mobile_sam.training.data import Item
     from napari_mobilesam.engine import SamSegmenter
+
+DATA_HELP = (
+    'Labelled images: a folder with manifest.json, or with pairs NAME_image / NAME_label, or with '
+    'two folders images and labels whose files have equal names.'
+)
 
 
 def fail(message: str) -> NoReturn:
@@ -18,20 +26,22 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
-def find_weights(weights: str | None) -> Path:
+def find_weights(weights: str | None, *, exact: bool = False) -> Path:
     """Give the file of a checkpoint, downloading it if it was asked for by name.
 
     Parameters
     ----------
     weights : str or None
         A name or a path; None is the bundled checkpoint.
+    exact : bool
+        Whether a name must be that very checkpoint, and nothing may stand in for it.
 
     Raises
     ------
     typer.Exit
         There is none; said on stderr.
     """
-    from mobile_sam.checkpoints import BUNDLED_NAME, CheckpointError, find
+    from mobile_sam.checkpoints import BUNDLED_NAME, REGISTRY, CheckpointError, find
 
     announced = False
 
@@ -49,6 +59,8 @@ def find_weights(weights: str | None) -> Path:
     except CheckpointError as error:
         hint = '' if weights else ' Or name a checkpoint with --weights NAME|PATH.'
         fail(f'{error}{hint}')
+    if exact and weights in REGISTRY and (found.info is None or found.info.name != weights):
+        fail(found.notice or f'{found.path} is not {weights}.')
     if found.notice:
         typer.echo(f'Note: {found.notice}', err=True)
     return found.path
@@ -72,3 +84,71 @@ def load_segmenter(weights: str | None) -> SamSegmenter:
         fail(str(error))
     typer.echo(f'Model: {path.name} on {segmenter.device}', err=True)
     return segmenter
+
+
+def read_planes(data: Path, split: str, modalities: str | None) -> list[Item]:
+    """List the labelled planes of a folder.
+
+    Parameters
+    ----------
+    data : Path
+        See `mobile_sam.training.data.read_items`.
+    split : {'held', 'train', 'all'}
+    modalities : str or None
+        Names with commas between them; None for all.
+
+    Raises
+    ------
+    typer.Exit
+        There are none; said on stderr.
+    typer.BadParameter
+        There is no such modality.
+    """
+    from mobile_sam.training.data import TrainingDataError, read_items, split_items
+
+    try:
+        planes = read_items(data)
+    except (TrainingDataError, OSError, ValueError, KeyError) as error:
+        fail(str(error))
+    wanted = {name.strip() for name in (modalities or '').split(',')} - {''}
+    known = {item.modality for item in planes}
+    if wanted - known:
+        raise typer.BadParameter(
+            f'--modalities: expected some of {", ".join(sorted(known))}; '
+            f'found {", ".join(sorted(wanted - known))}.'
+        )
+    learned, held = split_items(planes)
+    chosen = {'held': held, 'train': learned, 'all': planes}[split]
+    chosen = [item for item in chosen if not wanted or item.modality in wanted]
+    if not chosen:
+        fail(
+            f'{data} has no images in the split {split!r}: every fifth group of a stratum is held '
+            'out, and none of a single one. Use --split all.'
+        )
+    return chosen
+
+
+def use_device(device: str, threads: int | None) -> tuple[str, str]:
+    """Choose device and threads; return the device and a description of both."""
+    import torch
+
+    from napari_mobilesam.engine.segmenter import choose_device
+
+    device = choose_device(device)
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        fail(f'the device {device} cannot be used: {error}. Use --device cpu.')
+    if threads is not None:
+        torch.set_num_threads(threads)
+    count = torch.get_num_threads()
+    return device, f'cpu, {count} thread{"s" * (count > 1)}' if device == 'cpu' else device
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[object], None]]:
+    """Show a progress bar on stderr, where that is a terminal; call what it yields at each step."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc=what, unit='plane', leave=False, disable=None) as bar:
+        yield lambda _step: bar.update()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .resample import Upscaler
+from mobile_sam.fast.masks import upscaler
 
 # A logit above this is object; SAM's own mask threshold.
 _THRESHOLD = 0.0
@@ -121,13 +121,13 @@ class Candidates:
         Returns
         -------
         rows, columns : slice
-            Where in the plane; not necessarily tight. Empty slices where nothing is object.
+            Where in the plane: the smallest such rectangle. Empty slices where nothing is object.
         mask : ndarray of bool
             The mask there.
         """
         logits = self.logits[self._pick(index)]
-        upscaler = Upscaler(logits.shape[0], self.input_size, self.original_size)
-        return upscaler.above(logits, _THRESHOLD)
+        scale = upscaler(logits.shape[0], self.input_size, self.original_size)
+        return scale.above(logits, _THRESHOLD)
 
     def preview(self, index: int | None = None) -> NDArray[np.bool_]:
         """Return the mask at the decoder's own resolution, without the padding.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from .cancel import CancelToken
 from .candidates import Candidates
+from .decoding import Decoded, SamDecoding
 from .embedding import Embedding
 from .fingerprint import fingerprint
 from .prompts import Point, Prompts
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 T = TypeVar('T')
 Notice = Callable[[str], None]
+
+# Between two looks at the cancel token: a third of a second on two cores.
+_OBJECTS_AT_ONCE = 16
 
 
 @runtime_checkable
@@ -88,6 +93,7 @@ class SamSegmenter:
         self._loaded = loaded
         self._on_notice = on_notice
         self._device = choose_device(device)
+        self._decoding: SamDecoding | None = None
         loaded.model.eval()
         self._on_device(lambda: loaded.model.to(self._device))
 
@@ -161,8 +167,8 @@ class SamSegmenter:
         if not prompts:
             raise ValueError('decoding needs at least one point, a box or a mask; got no prompts')
         prompts = prompts.clipped(embedding.original_size)
-        logits, scores = self._on_device(lambda: self._decode(embedding, prompts))
-        return Candidates(logits, scores, embedding.original_size, embedding.input_size)
+        (decoded,) = self._on_device(lambda: self._decode(embedding, [prompts]))
+        return Candidates(*decoded, embedding.original_size, embedding.input_size)
 
     def hover(self, embedding: Embedding, point: Point) -> Candidates:
         """Offer the best mask for a positive point: what a click there would show first.
@@ -184,14 +190,9 @@ class SamSegmenter:
         PromptOutsidePlaneError
             If the point does not lie on the picture.
         """
-        candidates = self.decode(embedding, Prompts((point,), (True,)))
-        best = candidates.best
-        return Candidates(
-            candidates.logits[best : best + 1],
-            candidates.scores[best : best + 1],
-            candidates.original_size,
-            candidates.input_size,
-        )
+        prompts = Prompts((point,), (True,)).clipped(embedding.original_size)
+        decoded = self._on_device(lambda: self._decoder().best(embedding, prompts))
+        return Candidates(*decoded, embedding.original_size, embedding.input_size)
 
     def decode_many(
         self,
@@ -227,22 +228,33 @@ class SamSegmenter:
         Cancelled
             If the token was cancelled; what was yielded before is whole.
         """
+        wishes = []
         for number, wish in enumerate(prompts):
             if not wish:
                 raise ValueError(
                     f'each object needs at least one point, a box or a mask; number {number} of '
                     f'{len(prompts)} has none'
                 )
-            wish.clipped(embedding.original_size)
-        return self._decode_each(embedding, prompts, cancel)
+            wishes.append(wish.clipped(embedding.original_size))
+        return self._decode_each(embedding, wishes, cancel)
 
     def _decode_each(
-        self, embedding: Embedding, prompts: Sequence[Prompts], cancel: CancelToken | None
+        self, embedding: Embedding, prompts: list[Prompts], cancel: CancelToken | None
     ) -> Iterator[Candidates]:
-        for wish in prompts:
+        for start in range(0, len(prompts), _OBJECTS_AT_ONCE):
             if cancel is not None:
                 cancel.check()
-            yield self.decode(embedding, wish)
+            some = prompts[start : start + _OBJECTS_AT_ONCE]
+            for decoded in self._on_device(partial(self._decode, embedding, some)):
+                yield Candidates(*decoded, embedding.original_size, embedding.input_size)
+
+    def _decode(self, embedding: Embedding, prompts: list[Prompts]) -> list[Decoded]:
+        return self._decoder().decode(embedding, prompts)
+
+    def _decoder(self) -> SamDecoding:
+        if self._decoding is None:
+            self._decoding = SamDecoding(self._loaded.model, self._device)
+        return self._decoding
 
     @property
     def _side(self) -> int:
@@ -258,33 +270,6 @@ class SamSegmenter:
             half: NDArray[np.float16] = features[0].to(torch.float16).cpu().numpy()
             return half
 
-    def _decode(
-        self, embedding: Embedding, prompts: Prompts
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        import torch
-
-        model = self._loaded.model
-        points, boxes = _model_coordinates(embedding, prompts)
-        mask = None if prompts.mask is None else prompts.mask.logits[None, None].astype(np.float32)
-        with torch.inference_mode():
-
-            def tensor(values: NDArray[Any]) -> torch.Tensor:
-                return torch.from_numpy(values).to(self._device)
-
-            sparse, dense = model.prompt_encoder(
-                points=None if points is None else (tensor(points[0]), tensor(points[1])),
-                boxes=None if boxes is None else tensor(boxes),
-                masks=None if mask is None else tensor(mask),
-            )
-            logits, scores = model.mask_decoder(
-                image_embeddings=tensor(embedding.features[None].astype(np.float32)),
-                image_pe=model.prompt_encoder.get_dense_pe(),
-                sparse_prompt_embeddings=sparse,
-                dense_prompt_embeddings=dense,
-                multimask_output=prompts.ambiguous,
-            )
-            return logits[0].float().cpu().numpy(), scores[0].float().cpu().numpy()
-
     def _on_device(self, call: Callable[[], T]) -> T:
         """Run `call`; where the device is out of memory, move to the CPU for good and repeat it."""
         try:
@@ -294,6 +279,7 @@ class SamSegmenter:
                 raise
             failed, self._device = self._device, 'cpu'
         # Outside of the handler, whose traceback would keep the tensors of the failed call alive.
+        self._decoding = None
         self._loaded.model.to('cpu')
         _empty_cache(failed)
         if self._on_notice is not None:
@@ -302,25 +288,6 @@ class SamSegmenter:
                 'Close other programs that use the device and choose it again.'
             )
         return call()
-
-
-def _model_coordinates(
-    embedding: Embedding, prompts: Prompts
-) -> tuple[tuple[NDArray[np.float32], NDArray[np.int64]] | None, NDArray[np.float32] | None]:
-    """Turn (row, column) of the picture into (x, y) of the resized one, as a batch of one."""
-    (height, width), (input_height, input_width) = embedding.original_size, embedding.input_size
-    scale = np.array([input_width / width, input_height / height])
-    points = boxes = None
-    if prompts.points:
-        xy = np.array(prompts.points)[:, ::-1] * scale
-        points = (
-            np.ascontiguousarray(xy[None], np.float32),
-            np.array(prompts.positive, np.int64)[None],
-        )
-    if prompts.box is not None:
-        corners = np.array(prompts.box).reshape(2, 2)[:, ::-1] * scale
-        boxes = np.ascontiguousarray(corners.reshape(1, 4), np.float32)
-    return points, boxes
 
 
 def _out_of_memory(error: RuntimeError) -> bool:

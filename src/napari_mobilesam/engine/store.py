@@ -94,9 +94,12 @@ class EmbeddingStore:
             if ahead:
                 self._entries.move_to_end(embedding.key, last=False)
             self._nbytes += embedding.nbytes
-            while self._nbytes > self._budget:
-                _, dropped = self._entries.popitem(last=False)
-                self._nbytes -= dropped.nbytes
+            self._shrink()
+
+    def _shrink(self) -> None:
+        while self._nbytes > self._budget:
+            _, dropped = self._entries.popitem(last=False)
+            self._nbytes -= dropped.nbytes
 
     def clear(self) -> None:
         """Forget everything that is in memory; the disk keeps what it has."""
@@ -111,8 +114,16 @@ class EmbeddingStore:
 
     @property
     def budget_mib(self) -> float:
-        """The budget in MiB."""
+        """The budget in MiB; a smaller one drops what was unused for longest at once."""
         return self._budget / _MIB
+
+    @budget_mib.setter
+    def budget_mib(self, budget_mib: float) -> None:
+        if not budget_mib >= 0:
+            raise ValueError(f'the budget is 0 MiB or more; got {budget_mib}')
+        with self._lock:
+            self._budget = int(budget_mib * _MIB)
+            self._shrink()
 
     @property
     def nbytes(self) -> int:

@@ -15,6 +15,7 @@ from .pictures import (
     channels_of,
     picture_source,
     visible_frame,
+    with_intensity,
 )
 from .planes import (
     NotAnnotatable,
@@ -67,5 +68,6 @@ __all__ = [
     'spatial_keywords',
     'unwrap',
     'visible_frame',
+    'with_intensity',
     'write_preview',
 ]

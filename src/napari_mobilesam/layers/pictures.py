@@ -81,6 +81,14 @@ class PictureChoice:
     rgb: tuple[ImageChannel | None, ImageChannel | None, ImageChannel | None] = (None, None, None)
 
 
+def with_intensity(choice: PictureChoice, mode: str) -> PictureChoice:
+    """Return a choice with another mode of intensities; percentiles stay where they were."""
+    if mode == 'displayed':
+        return replace(choice, mapping=None)
+    mapping = IntensityMapping() if choice.mapping is None else choice.mapping
+    return replace(choice, mapping=replace(mapping, mode=mode))  # type: ignore[arg-type]
+
+
 class Samples:
     """The stack samples that were taken, so that each image is sampled once."""
 

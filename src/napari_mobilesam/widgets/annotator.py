@@ -12,7 +12,8 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_mobilesam.layers import area_text, channels_of, unwrap
+from napari_mobilesam.engine import OverlapRule
+from napari_mobilesam.layers import area_text, channels_of, unwrap, with_intensity
 
 from .bridge import WorkerBridge
 from .candidate_panel import CandidatePanel
@@ -25,8 +26,9 @@ from .image_panel import ImagePanel
 from .keys_window import KeysWindow
 from .labels_panel import LabelsPanel
 from .model import ModelKeeper, SegmenterFactory
+from .model_loading import ModelEntry
 from .model_panel import ModelPanel
-from .options import Options, read_options
+from .options import Options, keep_option, read_options, watch_options
 from .prompt_panel import PromptPanel
 from .section import Section
 from .seeing import Seeing
@@ -75,8 +77,11 @@ class AnnotatorWidget(QWidget):
         self._connections = Connections()
         self._progress: Any = None
         self._closed = False
-        options = read_options() if options is None else options
+        if options is None:
+            options = read_options()
+            watch_options(self._connections, self._follow_options)
 
+        self._options = options
         self.keymap = Keymap()
         # Not Qt children: they have to outlive this widget's C++ side while they are torn down.
         self._bridge = WorkerBridge()
@@ -102,6 +107,7 @@ class AnnotatorWidget(QWidget):
 
         self.controller.start()
         self.model.load()
+        self.model.look_around()
         # A viewer that closes destroys the dock without a word to this widget.
         self.destroyed.connect(partial(_abandon, weakref.ref(self)))
 
@@ -142,7 +148,7 @@ class AnnotatorWidget(QWidget):
         controller.tool_changed.connect(self._show_tool)
         controller.image_changed.connect(self._show_layers)
         controller.labels_changed.connect(self._show_layers)
-        controller.timing_changed.connect(self.model_panel.show_times)
+        controller.timing_changed.connect(self._show_times)
         controller.encoding_changed.connect(self._show_encoding)
         controller.plane_changed.connect(self.seeing.follow)
         controller.guard_changed.connect(self.frame_line.show_guard)
@@ -150,6 +156,7 @@ class AnnotatorWidget(QWidget):
         controller.seen_wanted.connect(self.seeing.open)
         controller.help_wanted.connect(self.open_keys)
         model.changed.connect(self._show_model)
+        model.surveyed.connect(self._show_models)
         model.download_progressed.connect(self.model_panel.show_progress)
         model.download_ended.connect(self.model_panel.show_download_ended)
 
@@ -168,7 +175,9 @@ class AnnotatorWidget(QWidget):
         self.frame_line.closer_clicked.connect(controller.encode_view)
         self.frame_line.plane_clicked.connect(controller.encode_plane)
         self.status.help_clicked.connect(self.open_keys)
-        self.model_panel.download_clicked.connect(model.download_official)
+        self.model_panel.model_chosen.connect(self._choose_model)
+        self.model_panel.device_chosen.connect(self._choose_device)
+        self.model_panel.download_clicked.connect(model.download)
         self.model_panel.cancel_clicked.connect(model.cancel_download)
         self.model_panel.retry_clicked.connect(model.load)
 
@@ -233,6 +242,27 @@ class AnnotatorWidget(QWidget):
         self._bridge.close()
         self.model.close()
 
+    # -- choosing
+
+    def _choose_model(self, checkpoint: str) -> None:
+        self.model.choose(checkpoint)
+        self.model.look_around()
+        keep_option('checkpoint', checkpoint)
+
+    def _choose_device(self, device: str) -> None:
+        self.model.choose_device(device)
+        keep_option('device', device)
+
+    def _follow_options(self, options: Options) -> None:
+        """Do at once what the user asks for in the preferences."""
+        before, self._options = self._options, options
+        self.model.apply(options)
+        if options.intensity != before.intensity:
+            self.controller.set_choice(with_intensity(self.controller.choice, options.intensity))
+        if options.overlap != before.overlap:
+            self.controller.overlap = OverlapRule(options.overlap)
+            self.labels_panel.show_overlap(self.controller.overlap)
+
     # -- showing
 
     def _show_layers(self, _event: Any = None) -> None:
@@ -266,15 +296,18 @@ class AnnotatorWidget(QWidget):
         self.prompt_panel.show_tool(self.controller.tool, self.controller.polarity)
 
     def _show_model(self) -> None:
-        loaded = self.model.loaded
-        if loaded is not None:
-            self.model_panel.show_ready(
-                loaded.title, loaded.device, loaded.notice, loaded.official_offered
-            )
-        elif self.model.error:
-            self.model_panel.show_error(self.model.error)
-        else:
-            self.model_panel.show_loading()
+        model = self.model
+        self.model_panel.show_state(model.loaded, model.error, model.loading)
+        self.model_panel.show_device(model.device)
+        self._show_times(None, None)
+
+    def _show_models(self, entries: tuple[ModelEntry, ...]) -> None:
+        self.model_panel.show_models(entries, self.model.wanted)
+
+    def _show_times(self, encode_ms: float | None, decode_ms: float | None) -> None:
+        store = self.model.store
+        self.model_panel.show_times(encode_ms, decode_ms)
+        self.model_panel.show_cache(store.nbytes, store.budget_mib)
 
     def _show_encoding(self, running: bool) -> None:
         """Show a bar in napari's activity dock while a plane is encoded."""

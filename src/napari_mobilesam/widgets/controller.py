@@ -16,8 +16,15 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_mobilesam.engine import IntensityMapping, OverlapRule, PlaneSource
-from napari_mobilesam.layers import NEGATIVE, POSITIVE, PictureChoice, first_image, unwrap
+from napari_mobilesam.engine import OverlapRule, PlaneSource
+from napari_mobilesam.layers import (
+    NEGATIVE,
+    POSITIVE,
+    PictureChoice,
+    first_image,
+    unwrap,
+    with_intensity,
+)
 
 from .committing import Committer
 from .connections import Connections
@@ -92,6 +99,7 @@ class AnnotatorController(QObject):
         self._viewer = unwrap(viewer)
         self._bridge = bridge
         self._model = model
+        self._annotator = model.annotator
         self._connections = Connections()
         self.image: Image | None = None
         self._prompts: PromptLayers | None = None
@@ -100,10 +108,8 @@ class AnnotatorController(QObject):
         self._keys = LayerKeys(Keymap() if keymap is None else keymap, self._on_key)
         self._connections.on_close(self._keys.close)
 
-        mapping = None
-        if options.intensity != 'displayed':
-            mapping = IntensityMapping(mode=options.intensity)  # type: ignore[arg-type]
-        self._follower = follower = PlaneFollower(self._viewer, PictureChoice(mapping), self)
+        choice = with_intensity(PictureChoice(), options.intensity)
+        self._follower = follower = PlaneFollower(self._viewer, choice, self)
         self._framing = Framing(self._viewer, follower, self)
         self._framing.guard_changed.connect(self.guard_changed)
         self._framing.refused.connect(partial(self._say, kind='warning'))
@@ -388,7 +394,8 @@ class AnnotatorController(QObject):
 
     def _on_model(self) -> None:
         self._inference.say_model()
-        if self._model.annotator is not None:
+        if self._model.annotator is not self._annotator and self._model.annotator is not None:
+            self._annotator = self._model.annotator
             # The plane is embedded, and prompts placed while there was no model are answered.
             self._inference.resume()
             self._settle()

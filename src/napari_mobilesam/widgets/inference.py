@@ -164,6 +164,8 @@ class Inference(QObject):
 
     def say_model(self) -> None:
         """Say what is wrong with the model, if anything is."""
+        if self._model.annotator is not None:
+            return
         if self._model.loading:
             self.status_changed.emit('Loading the model…', 'busy')
         elif self._model.error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari.layers import Labels, Layer
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel
 
 from napari_mobilesam.engine import OverlapRule
@@ -50,6 +50,11 @@ class LabelsPanel(Section):
         self.overlap.currentIndexChanged.connect(
             lambda _index: self.overlap_chosen.emit(self.overlap.currentData())
         )
+
+    def show_overlap(self, rule: OverlapRule) -> None:
+        """Show the overlap rule; tells nobody."""
+        with QSignalBlocker(self.overlap):
+            self.overlap.setCurrentIndex(self.overlap.findData(rule))
 
     def show_labels(self, layers: list[Layer], current: Labels | None, objects: int) -> None:
         """List the Labels layers, and say how many objects were committed."""

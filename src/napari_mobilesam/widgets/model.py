@@ -1,9 +1,10 @@
-"""Getting a model and keeping it: loading, naming, downloading, all off the GUI thread."""
+"""Getting a model and keeping it: choosing, loading, downloading, all off the GUI thread."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,72 +21,25 @@ from napari_mobilesam.engine import (
 )
 
 from .bridge import WorkerBridge
+from .model_loading import LoadedSegmenter, ModelEntry, load_checkpoint, survey
 
 if TYPE_CHECKING:
     from .options import Options
 
 SegmenterFactory = Callable[[], Segmenter]
 
-OFFICIAL = 'mobile_sam'
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedSegmenter:
-    """A segmenter, and what to tell the user about it.
-
-    Attributes
-    ----------
-    segmenter
-        The model.
-    title
-        Its name, one or two words.
-    notice
-        What the user has to know: above all that it is not what was asked for.
-    official_offered
-        Whether the official checkpoint is not here and could be fetched.
-    """
-
-    segmenter: Segmenter
-    title: str
-    notice: str = ''
-    official_offered: bool = False
-
-    @property
-    def device(self) -> str:
-        """Where it runs, as far as it says."""
-        return str(getattr(self.segmenter, 'device', ''))
-
-
-def load_checkpoint(checkpoint: str, device: str) -> LoadedSegmenter:
-    """Load a checkpoint that is on this computer, or the bundled one: for the worker.
-
-    Raises
-    ------
-    mobile_sam.checkpoints.CheckpointError
-        If there is none, or it cannot be used.
-    """
-    from mobile_sam import checkpoints
-    from napari_mobilesam.engine import SamSegmenter
-
-    found = checkpoints.find(checkpoint, allow_download=False)
-    loaded = checkpoints.load_model(found.path)
-    name = found.info.name if found.info is not None else found.path.name
-    return LoadedSegmenter(
-        segmenter=SamSegmenter(loaded, device=device),
-        title=name,
-        notice=found.notice or '',
-        # Not where the user's own file stands in: they know what they want.
-        official_offered=checkpoint == OFFICIAL and name == checkpoints.BUNDLED_NAME,
-    )
-
 
 class ModelKeeper(QObject):
     """The model behind the widget.
 
+    A model that is there stays in use until another one is loaded, and if that fails.
+
     Signals
     -------
     changed
-        The state changed: loading, ready or failed.
+        The state changed: loading, ready or failed, or the model moved to another device.
+    surveyed (tuple of ModelEntry)
+        The models that there are to choose from.
     download_progressed (int, int)
         Bytes done and in all (0 where not known).
     download_ended (str)
@@ -93,6 +47,7 @@ class ModelKeeper(QObject):
     """
 
     changed = Signal()
+    surveyed = Signal(object)
     download_progressed = Signal(object, object)
     download_ended = Signal(str)
 
@@ -110,14 +65,26 @@ class ModelKeeper(QObject):
         self._store = EmbeddingStore(options.cache_mib, self._open_disk(options))
         self._downloader: WorkerBridge | None = None
         self._download_token: CancelToken | None = None
+        self._loading = False
+        self._own = options.checkpoint
         self.annotator: Annotator | None = None
         self.loaded: LoadedSegmenter | None = None
         self.error = ''
 
     @property
     def loading(self) -> bool:
-        """Whether there is neither a model nor a reason why not."""
-        return self.loaded is None and not self.error
+        """Whether a model is being loaded."""
+        return self._loading
+
+    @property
+    def wanted(self) -> str:
+        """Name or path of the checkpoint that was chosen; another one may stand in for it."""
+        return self._options.checkpoint
+
+    @property
+    def device(self) -> str:
+        """The device that was chosen; see `loaded` for the one in use."""
+        return self._options.device
 
     @property
     def store(self) -> EmbeddingStore:
@@ -132,44 +99,79 @@ class ModelKeeper(QObject):
         return DiskStore(
             folder,
             budget_mib=options.disk_gib * 1024,
-            on_notice=lambda sentence: self._bridge.report(self._warn, sentence),
+            on_notice=lambda sentence: self._bridge.report(self._warn, f'{sentence}.'),
         )
 
     def _warn(self, sentence: str) -> None:
-        show_warning(f'MobileSAM: {sentence}.')
+        show_warning(f'MobileSAM: {sentence}')
+
+    # -- choosing and loading
+
+    def choose(self, checkpoint: str) -> None:
+        """Use another checkpoint, by name or path; nothing is downloaded."""
+        self.apply(replace(self._options, checkpoint=checkpoint))
+
+    def choose_device(self, device: str) -> None:
+        """Run on another device."""
+        self.apply(replace(self._options, device=device))
+
+    def apply(self, options: Options) -> None:
+        """Follow other settings; what is there goes on being used until it is replaced."""
+        before, self._options = self._options, options
+        if options.cache_mib != before.cache_mib:
+            self._store.budget_mib = options.cache_mib
+            self.changed.emit()
+        if (options.checkpoint, options.device) != (before.checkpoint, before.device):
+            self._own = options.checkpoint
+            self.load()
 
     def load(self) -> None:
-        """Load the model on the worker."""
-        self.loaded, self.annotator, self.error = None, None, ''
+        """Load the chosen model on the worker."""
+        self._loading, self.error = True, ''
         factory, options = self._factory, self._options
+
+        def notice(sentence: str) -> None:
+            self._bridge.report(self._on_notice, sentence)
 
         def work(_cancel: CancelToken) -> LoadedSegmenter:
             if factory is None:
-                return load_checkpoint(options.checkpoint, options.device)
+                return load_checkpoint(options.checkpoint, options.device, notice)
             segmenter = factory()
             return LoadedSegmenter(segmenter, title=type(segmenter).__name__)
 
         self._bridge.submit('load', work, self._on_loaded, self._on_failed)
         self.changed.emit()
 
-    def download_official(self) -> None:
-        """Fetch the official checkpoint, then load it."""
+    def look_around(self) -> None:
+        """Find out which models there are; `surveyed` brings them."""
+        own = self._own
+        self._bridge.submit(
+            'survey', lambda _cancel: survey(own), self._on_surveyed, self._on_survey_failed
+        )
+
+    # -- downloading
+
+    def download(self, name: str | None = None) -> None:
+        """Fetch a checkpoint of the registry, by default the chosen one, then use it."""
         if self._download_token is not None:
             return
+        name = self.wanted if name is None else name
         # A thread of its own: the model goes on answering clicks meanwhile.
         downloader = self._downloader = self._downloader or WorkerBridge(self)
         token = self._download_token = CancelToken()
 
-        def work(_cancel: CancelToken) -> object:
+        def work(cancel: CancelToken) -> object:
             from mobile_sam import checkpoints
 
             return checkpoints.download(
-                checkpoints.REGISTRY[OFFICIAL],
+                checkpoints.REGISTRY[name],
                 progress=lambda done, total: downloader.report(self._on_bytes, (done, total)),
-                cancelled=lambda: token.cancelled or _cancel.cancelled,
+                cancelled=lambda: token.cancelled or cancel.cancelled,
             )
 
-        downloader.submit('load', work, self._on_downloaded, self._on_download_failed)
+        downloader.submit(
+            'load', work, partial(self._on_downloaded, name), self._on_download_failed
+        )
 
     def cancel_download(self) -> None:
         """Give the download up."""
@@ -183,22 +185,40 @@ class ModelKeeper(QObject):
             self._downloader.close()
         self._store.clear()
 
+    # -- answers, in the GUI thread
+
     def _on_loaded(self, loaded: LoadedSegmenter) -> None:
+        self._loading = False
         self.loaded = loaded
         self.annotator = Annotator(loaded.segmenter, self._store)
         self.changed.emit()
 
     def _on_failed(self, error: BaseException) -> None:
+        self._loading = False
         self.error = str(error) or type(error).__name__
         self.changed.emit()
+
+    def _on_notice(self, sentence: str) -> None:
+        self._warn(sentence)
+        self.changed.emit()
+
+    def _on_surveyed(self, entries: tuple[ModelEntry, ...]) -> None:
+        self.surveyed.emit(entries)
+
+    def _on_survey_failed(self, error: BaseException) -> None:
+        self._warn(f'The folders of checkpoints cannot be looked at: {error}')
 
     def _on_bytes(self, progress: tuple[Any, Any]) -> None:
         self.download_progressed.emit(*progress)
 
-    def _on_downloaded(self, _path: object) -> None:
+    def _on_downloaded(self, name: str, _path: object) -> None:
         self._download_token = None
         self.download_ended.emit('')
-        self.load()
+        self.look_around()
+        if name != self.wanted:
+            self.choose(name)
+        else:
+            self.load()
 
     def _on_download_failed(self, error: BaseException) -> None:
         from mobile_sam.checkpoints import DownloadCancelled

@@ -1,8 +1,13 @@
-"""What the user set in napari's preferences, read once when the widget opens."""
+"""What the user set in napari's preferences: read when the widget opens, and followed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .connections import Connections
 
 PLUGIN = 'napari-mobilesam'
 
@@ -24,7 +29,7 @@ class Options:
     cache_folder
         Where they are kept on disk; empty for the user's cache folder.
     intensity
-        Mode of the intensity mapping: `'percentile'`, `'displayed'` or `'full'`.
+        Mode of the intensity mapping: `'percentile'`, `'stack'`, `'displayed'` or `'full'`.
     overlap
         `'keep'` or `'replace'`.
     """
@@ -38,20 +43,53 @@ class Options:
     overlap: str = 'keep'
 
 
-def read_options() -> Options:
-    """Return the settings, or the defaults where napari does not know the plugin."""
+# Where each of them is found in the preferences.
+_PLACES = {
+    'checkpoint': 'model',
+    'device': 'model',
+    'cache_mib': 'model',
+    'disk_gib': 'model',
+    'cache_folder': 'model',
+    'intensity': 'picture',
+    'overlap': 'labels',
+}
+
+
+def _settings() -> Any:
+    """Return the plugin's settings, or None where napari does not know the plugin."""
     from napari.settings import get_plugin_settings
 
     try:
-        settings = get_plugin_settings(PLUGIN)
+        return get_plugin_settings(PLUGIN)
     except KeyError:  # the package is on the path, but not installed
+        return None
+
+
+def read_options() -> Options:
+    """Return the settings, or the defaults where napari does not know the plugin."""
+    settings = _settings()
+    if settings is None:
         return Options()
     return Options(
-        checkpoint=settings.model.checkpoint,
-        device=settings.model.device,
-        cache_mib=settings.model.cache_mib,
-        disk_gib=settings.model.disk_gib,
-        cache_folder=settings.model.cache_folder,
-        intensity=settings.picture.intensity,
-        overlap=settings.labels.overlap,
+        **{name: getattr(getattr(settings, place), name) for name, place in _PLACES.items()}
     )
+
+
+def watch_options(connections: Connections, callback: Callable[[Options], object]) -> None:
+    """Call back with all options whenever the user changes one, until the connections close."""
+    settings = _settings()
+    if settings is None:
+        return
+
+    def changed(_value: object = None) -> None:
+        callback(read_options())
+
+    for name, place in _PLACES.items():
+        connections.connect(getattr(getattr(settings, place).events, name), changed)
+
+
+def keep_option(name: str, value: object) -> None:
+    """Write one option into the preferences, as if the user had changed it there."""
+    settings = _settings()
+    if settings is not None and getattr(getattr(settings, _PLACES[name]), name) != value:
+        setattr(getattr(settings, _PLACES[name]), name, value)

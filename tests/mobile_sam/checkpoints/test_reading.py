@@ -212,3 +212,15 @@ def test_unusual_paths(good: Path, tmp_path: Path) -> None:
     for name in ('Zellkérne für 2 µm.pt', 'no suffix', 'a#b%20c.pth'):
         shutil.copy(good, tmp_path / name)
         assert len(load_state_dict(tmp_path / name)) == 439
+
+
+def test_of_a_training_runs_state_the_averaged_weights_are_read(tmp_path: Path) -> None:
+    weights, average = {'w': torch.zeros(3)}, {'w': torch.ones(3)}
+    content = {'model': weights, 'average': average, 'optimiser': {'state': {}}, 'step': 7}
+    torch.save(content, tmp_path / 'state.pt')
+    from mobile_sam.checkpoints.reading import read_tensors
+
+    state, note = read_tensors(tmp_path / 'state.pt')
+    assert state['w'].tolist() == [1, 1, 1]
+    assert note is not None
+    assert 'model' in note

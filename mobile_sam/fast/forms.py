@@ -1,0 +1,87 @@
+"""The form in which a model's prompts are decoded: the fast one, or the model itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from mobile_sam.modeling import Sam
+
+from .decoder import FastDecoder, foldable
+
+
+class Prompted(Protocol):
+    """A few prompts on an image: the quality of their masks, (B, M), and the means to draw them."""
+
+    @property
+    def scores(self) -> Tensor:
+        """Predicted IoU, (B, M)."""
+
+    def draw(self, prompt: int, masks: Sequence[int] | None = None) -> Tensor:
+        """Draw some masks of one prompt, by default all: logits (M, 4h, 4w)."""
+
+
+class DecoderForm(Protocol):
+    """Decodes prompts on images that are prepared once."""
+
+    def image_side(self, features: Tensor) -> Any:
+        """Prepare an embedding (C, h, w)."""
+
+    def attend(self, image: Any, sparse: Tensor, dense: Tensor | None, multimask: bool) -> Prompted:
+        """Decode a few prompts; see `FastDecoder.attend`."""
+
+
+def decoder_form(model: Sam) -> DecoderForm:
+    """Return the fast form of a model's decoder, or the plain one where that cannot be made.
+
+    The fast form holds what the weights are now: ask again after they changed or moved.
+    """
+    if foldable(model.mask_decoder):
+        return FastDecoder(model.prompt_encoder, model.mask_decoder)
+    return PlainDecoder(model)
+
+
+class PlainDecoder:
+    """The model's own decoder, whatever it is made of, behind the same calls.
+
+    Parameters
+    ----------
+    model
+        Its prompt encoder and mask decoder are called as they are.
+    """
+
+    def __init__(self, model: Sam) -> None:
+        self._model = model
+
+    def image_side(self, features: Tensor) -> Tensor:
+        """Return the embedding (C, h, w) as a batch of one."""
+        return features[None]
+
+    @torch.no_grad()
+    def attend(
+        self, image: Tensor, sparse: Tensor, dense: Tensor | None, multimask: bool
+    ) -> _Drawn:
+        """Decode, and draw everything."""
+        encoder = self._model.prompt_encoder
+        if dense is None:
+            dense = encoder.embed_no_mask(len(sparse), encoder.image_embedding_size)
+        logits, scores = self._model.mask_decoder(
+            image_embeddings=image,
+            image_pe=encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=multimask,
+        )
+        return _Drawn(logits, scores)
+
+
+class _Drawn:
+    def __init__(self, logits: Tensor, scores: Tensor) -> None:
+        self._logits, self.scores = logits, scores
+
+    def draw(self, prompt: int, masks: Sequence[int] | None = None) -> Tensor:
+        logits = self._logits[prompt]
+        return logits if masks is None else logits[list(masks)]

@@ -1,0 +1,131 @@
+"""Decoding of prompts with a model of the SAM family: tensors inside, arrays outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .candidates import best_index
+from .embedding import Embedding
+from .prompts import Prompts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mobile_sam.modeling import Sam
+
+#: Logits (M, S, S) and scores (M,) of one object.
+Decoded = tuple['NDArray[np.float32]', 'NDArray[np.float32]']
+
+# Embeddings whose image side is kept: the plane at work, and the one looked at in between.
+_SIDES = 2
+
+
+class SamDecoding:
+    """Decodes prompts with the weights that a model has now, on the device where it is.
+
+    Parameters
+    ----------
+    model : Sam
+        In evaluation mode.
+    device : str
+        Where it is.
+    """
+
+    def __init__(self, model: Sam, device: str) -> None:
+        from mobile_sam.fast.forms import decoder_form
+
+        self._encoder = model.prompt_encoder
+        self._form = decoder_form(model)
+        self._device = device
+        self._sides: list[tuple[Embedding, Any]] = []
+
+    def decode(self, embedding: Embedding, objects: Sequence[Prompts]) -> list[Decoded]:
+        """Decode a few objects of one picture, whatever prompts each of them has.
+
+        Those with the same kinds of prompts share a pass. Three masks for an ambiguous prompt, else
+        one; the answers are in the order of the objects.
+        """
+        import torch
+
+        kinds: dict[tuple[int, bool, bool, bool], list[int]] = {}
+        for index, prompts in enumerate(objects):
+            # Filling up with dummy points would add tokens, and so change the answer.
+            kind = (
+                len(prompts.points),
+                prompts.box is not None,
+                prompts.mask is not None,
+                prompts.ambiguous,
+            )
+            kinds.setdefault(kind, []).append(index)
+        decoded: dict[int, Decoded] = {}
+        with torch.inference_mode():
+            for alike in kinds.values():
+                for first, found in self._attend(embedding, [objects[i] for i in alike]):
+                    for row, scores in enumerate(found.scores.float().cpu().numpy()):
+                        logits = found.draw(row).float().cpu().numpy()
+                        decoded[alike[first + row]] = logits, scores
+        return [decoded[index] for index in range(len(objects))]
+
+    def best(self, embedding: Embedding, prompts: Prompts) -> Decoded:
+        """Decode one object, and draw only the mask with the best score."""
+        import torch
+
+        with torch.inference_mode():
+            found = next(self._attend(embedding, [prompts]))[1]
+            scores = found.scores[0].float().cpu().numpy()
+            best = best_index(scores)
+            logits = found.draw(0, [best]).float().cpu().numpy()
+        return logits, scores[best : best + 1]
+
+    def _attend(self, embedding: Embedding, objects: list[Prompts]) -> Iterator[tuple[int, Any]]:
+        """Let objects with prompts of the same kinds meet the picture, a few at a time."""
+        from mobile_sam.fast.decoder import PROMPTS_AT_ONCE
+
+        side = self._side(embedding)
+        for first in range(0, len(objects), PROMPTS_AT_ONCE):
+            some = objects[first : first + PROMPTS_AT_ONCE]
+            sparse, dense = self._encode(embedding, some)
+            masked = some[0].mask is not None
+            yield (
+                first,
+                self._form.attend(side, sparse, dense if masked else None, some[0].ambiguous),
+            )
+
+    def _encode(self, embedding: Embedding, objects: list[Prompts]) -> tuple[Any, Any]:
+        import torch
+
+        def tensor(values: NDArray[Any]) -> torch.Tensor:
+            return torch.from_numpy(values).to(self._device)
+
+        (height, width), (rows, columns) = embedding.original_size, embedding.input_size
+        scale = np.array([columns / width, rows / height])
+        points = boxes = masks = None
+        if objects[0].points:
+            # (row, column) of the picture become (x, y) of the resized one
+            xy = np.array([prompts.points for prompts in objects])[..., ::-1] * scale
+            signs = np.array([prompts.positive for prompts in objects], np.int64)
+            points = tensor(np.ascontiguousarray(xy, np.float32)), tensor(signs)
+        if objects[0].box is not None:
+            corners = np.array([prompts.box for prompts in objects]).reshape(-1, 2, 2)
+            scaled = corners[..., ::-1] * scale
+            boxes = tensor(np.ascontiguousarray(scaled.reshape(-1, 4), np.float32))
+        if objects[0].mask is not None:
+            logits = [prompts.mask.logits for prompts in objects if prompts.mask is not None]
+            masks = tensor(np.stack(logits)[:, None].astype(np.float32))
+        sparse, dense = self._encoder(points=points, boxes=boxes, masks=masks)
+        return sparse, dense
+
+    def _side(self, embedding: Embedding) -> Any:
+        for place, (known, side) in enumerate(self._sides):
+            if known is embedding:
+                self._sides.insert(0, self._sides.pop(place))
+                return side
+        import torch
+
+        features = torch.from_numpy(embedding.features.astype(np.float32)).to(self._device)
+        side = self._form.image_side(features)
+        self._sides = [(embedding, side), *self._sides[: _SIDES - 1]]
+        return side
