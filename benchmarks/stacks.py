@@ -113,8 +113,8 @@ def clicked(
         here = {label: point for label, (at, point) in clicks.items() if at == index}
         prompts = [Prompts((point,), (True,)) for point in here.values()]
         for label, found in zip(here, annotator.predict_many(planes[index], prompts), strict=True):
-            rows, columns, mask = found.patch()
-            patch = MaskPatch.cut(mask, rows.start or 0, columns.start or 0)
+            found_patch = found.patch()
+            patch = MaskPatch.cut(found_patch.mask, *found_patch.corner)
             if patch:
                 masks[label] = index, patch
     return masks

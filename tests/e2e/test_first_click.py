@@ -78,12 +78,21 @@ def test_first_click(make_napari_viewer: Any, qtbot: Any) -> None:
     row, column = CENTRES[0][0] + shift, CENTRES[0][1]
     truth = disc((120, 160), (row, column), RADIUS)
 
+    # The mouse over a cell shows its mask before any click, and takes it along when it leaves.
+    desk.mouse.move(image, (1, 2, row, column))
+    desk.quiet()
+    hover = viewer.layers['Under the mouse']
+    assert iou(hover.data[0, 0] > 0, truth) > 0.9
+    desk.mouse.leave()
+    assert not hover.data.any()
+
     # A click on a cell is that cell, to the pixel of the mouse's own precision.
     desk.click(1, 2, row, column)
     (prompts,) = segmenter.decoded
     np.testing.assert_allclose(prompts.points, [(row, column)], atol=0.5)
     assert iou(desk.controller.candidate.mask(), truth) > 0.9
-    assert len(viewer.layers) == 5
+    assert not hover.data.any()
+    assert len(viewer.layers) == 6
 
     # Tab goes through the candidates, without another prediction.
     best = desk.controller.candidate.n_pixels

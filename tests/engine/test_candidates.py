@@ -40,13 +40,12 @@ def test_T21_no_scores() -> None:
         Candidates(np.zeros((0, 256, 256)), np.zeros(0), (4, 4), (1024, 1024))
 
 
-def test_T21_mask_and_preview_are_of_the_best_unless_told() -> None:
+def test_T21_mask_and_score_are_of_the_best_unless_told() -> None:
     logits = np.full((3, 256, 256), -5.0)
     logits[1, :128] = 5
     logits[2, 128:] = 5
     candidates = Candidates(logits, np.array([0.1, 0.9, 0.2]), (64, 64), (1024, 1024))
     assert candidates.mask()[:32].all()
-    assert candidates.preview()[:128].all()
     assert candidates.score() == pytest.approx(0.9)
     assert candidates.mask(2)[32:].all()
     assert not candidates.mask(0).any()
@@ -101,40 +100,38 @@ def test_padding_is_cut_away() -> None:
     candidates = Candidates(logits, np.ones(1), (300, 400), (768, 1024))
     # the interpolation reaches half a logit up into the picture, as it does in SAM
     assert not candidates.mask()[:-2].any()
-    assert candidates.preview().shape == (192, 256)
-    assert not candidates.preview().any()
 
 
 def test_patch_is_small_for_a_small_object() -> None:
     logits = np.full((1, 256, 256), -4.0)
     logits[0, 100:110, 50:55] = 4
     candidates = Candidates(logits, np.ones(1), (2048, 2048), (1024, 1024))
-    rows, columns, patch = candidates.patch()
-    assert patch.shape == (rows.stop - rows.start, columns.stop - columns.start)
-    assert patch.size < 120 * 80
-    assert patch.sum() == candidates.mask().sum() > 0
+    patch = candidates.patch()
+    assert patch.shape == (2048, 2048)
+    assert patch.mask.size < 120 * 80
+    assert patch.n_pixels == candidates.mask().sum() > 0
 
 
 def test_empty_patch() -> None:
     candidates = Candidates(np.full((1, 256, 256), -1.0), np.ones(1), (30, 30), (1024, 1024))
-    rows, columns, patch = candidates.patch()
-    assert patch.shape == (0, 0)
-    assert (rows, columns) == (slice(0, 0), slice(0, 0))
+    patch = candidates.patch()
+    assert patch.mask.shape == (0, 0)
+    assert (patch.rows, patch.columns) == (slice(0, 0), slice(0, 0))
 
 
 @pytest.mark.parametrize(
     ('original', 'resized'), [((400, 400), (1024, 1024)), ((300, 400), (768, 1024))]
 )
-def test_preview_lies_where_the_mask_lies(
+def test_a_coarse_patch_lies_where_the_mask_lies(
     original: tuple[int, int], resized: tuple[int, int]
 ) -> None:
     logits = np.full((1, 256, 256), -4.0)
     logits[0, 40:80, 100:180] = 4
     candidates = Candidates(logits, np.ones(1), original, resized)
     centre = np.argwhere(candidates.mask()).mean(axis=0)
-    preview = np.argwhere(candidates.preview()).mean(axis=0)
-    placed = candidates.preview_translate + np.array(candidates.preview_scale) * preview
-    np.testing.assert_allclose(placed, centre, atol=0.5)
+    grid = (original[0] // 4, original[1] // 4)
+    coarse = np.argwhere(candidates.patch(grid=grid).full()).mean(axis=0)
+    np.testing.assert_allclose((coarse + 0.5) * 4 - 0.5, centre, atol=0.5)
 
 
 def test_logits_are_copied_and_protected() -> None:

@@ -42,6 +42,8 @@ class FakeSegmenter:
         Shape of every picture encoded.
     decoded : list of Prompts
         Prompts of every decode.
+    hovered : list of (row, column)
+        Place of every hover.
     threads : set of str
         Names of the threads that called.
     started : threading.Event
@@ -56,6 +58,7 @@ class FakeSegmenter:
         self.started = threading.Event()
         self.encoded: list[tuple[int, ...]] = []
         self.decoded: list[Prompts] = []
+        self.hovered: list[tuple[float, float]] = []
         self.threads: set[str] = set()
         self.fail_with: Exception | None = None
 
@@ -93,6 +96,9 @@ class FakeSegmenter:
             raise ValueError('no prompts')
         prompts = prompts.clipped(embedding.original_size)
         self.decoded.append(prompts)
+        return self._find(embedding, prompts)
+
+    def _find(self, embedding: Embedding, prompts: Prompts) -> Candidates:
         self._enter()
         scale = np.array(embedding.input_size) / embedding.original_size / STRIDE
         grey = embedding.features.reshape(-1)[: SIDE * SIDE].reshape(SIDE, SIDE).astype(float)
@@ -129,7 +135,9 @@ class FakeSegmenter:
         )
 
     def hover(self, embedding: Embedding, point: tuple[float, float]) -> Candidates:
-        found = self.decode(embedding, Prompts((point,), (True,)))
+        prompts = Prompts((point,), (True,)).clipped(embedding.original_size)
+        self.hovered.append(prompts.points[0])
+        found = self._find(embedding, prompts)
         best = slice(found.best, found.best + 1)
         return Candidates(
             found.logits[best], found.scores[best], found.original_size, found.input_size

@@ -52,6 +52,15 @@ class Mouse:
         QTest.mouseClick(self.canvas, Qt.MouseButton.LeftButton, modifier, where)
         QApplication.processEvents()
 
+    def move(self, layer: Any, position: Any) -> None:
+        # QTest.mouseMove asks the X server, which knows nothing of windows that are not shown.
+        _move(self.canvas, self.at(layer, position), Qt.MouseButton.NoButton)
+        QTest.qWait(20)
+
+    def leave(self) -> None:
+        QApplication.sendEvent(self.canvas, QEvent(QEvent.Type.Leave))
+        QApplication.processEvents()
+
     def drag(self, layer: Any, start: Any, stop: Any, steps: int = 6) -> None:
         first, last = self.at(layer, start), self.at(layer, stop)
         left = Qt.MouseButton.LeftButton

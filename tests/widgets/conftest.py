@@ -81,6 +81,21 @@ class Bench:
         self.controller.add_point(position, positive)
         self.quiet()
 
+    def hover(self, *position: float) -> None:
+        """Move the mouse over a position, ready to click points."""
+        from types import SimpleNamespace
+
+        world = self.controller.image.data_to_world(position)
+        for callback in self.points.mouse_move_callbacks:
+            callback(self.points, SimpleNamespace(position=world))
+        self.quiet()
+
+    @property
+    def hovered(self) -> Any:
+        """What is drawn under the mouse, or None."""
+        layer = self.controller._hover_preview.layer
+        return None if layer is None or not layer.data.any() else layer
+
     def press(self, key: str, layer: Any = None) -> None:
         from napari.utils.key_bindings import coerce_keybinding
 

@@ -10,6 +10,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Points, Shapes
 
+from napari_mobilesam.engine import Frame
 from napari_mobilesam.layers import (
     NEGATIVE,
     POLARITY,
@@ -18,19 +19,20 @@ from napari_mobilesam.layers import (
     PictureChoice,
     area_text,
     copy_transform,
+    draw_overlay,
     image_coordinates,
     image_shape,
     labels_plane,
     largest_label,
     mapping_as_displayed,
     new_labels_array,
+    overlay_geometry,
     picture_source,
     plane_key,
-    preview_geometry,
+    plane_position,
     prompts_on_plane,
     spatial_keywords,
     unwrap,
-    write_preview,
 )
 
 # Everything that can come between a pixel and the world, in 3D.
@@ -238,36 +240,44 @@ def test_mapping_follows_the_display() -> None:
 @pytest.mark.filterwarnings('ignore:Non-orthogonal slicing')
 @pytest.mark.parametrize('order', list(permutations(range(3))))
 @pytest.mark.parametrize('name', ['none', 'moved', 'affine'])
-def test_the_preview_covers_the_plane_and_no_more(order: tuple[int, ...], name: str) -> None:
-    """A preview takes one plane of memory, and its pixels lie on the image's."""
+def test_an_overlay_covers_its_frame_and_no_more(order: tuple[int, ...], name: str) -> None:
+    """It takes one plane of memory at most, and its pixels lie where the image's do."""
     viewer, image = viewer_with((4, 20, 30), **TRANSFORMS[name])
     viewer.dims.order = order
     viewer.dims.set_current_step((0, 1, 2), (3, 11, 17))
     key = plane_key(image, viewer.dims)
-    shape, translate = preview_geometry(image, key)
-    assert np.prod(shape) == np.prod([image.data.shape[axis] for axis in key.displayed])
-    preview = Labels(
-        np.zeros(shape, np.uint8), **{**spatial_keywords(image), 'translate': translate}
-    )
-    drawn = np.zeros([image.data.shape[axis] for axis in key.displayed], np.uint8)
-    drawn[2, 3] = 1
-    write_preview(preview, key, drawn)
-    (pixel,) = np.argwhere(preview.data)
-    expected = np.empty(3)
-    expected[list(key.displayed)] = 2, 3
-    expected[list(key.indexed)] = key.index
-    np.testing.assert_allclose(image.world_to_data(preview.data_to_world(pixel)), expected)
-    write_preview(preview, key, None)
-    assert not preview.data.any()
+    sides = [image.data.shape[axis] for axis in key.displayed]
+    frames = [
+        (Frame(0, 0, sides[0], sides[1]), (sides[0], sides[1])),
+        (Frame(1, 0, sides[0] - 2, sides[1]), (sides[0] - 2, sides[1])),
+        (Frame(0, 0, sides[0], sides[1]), (2, 5)),
+    ]
+    for frame, grid in frames:
+        shape, scale, translate = overlay_geometry(image, key, frame, grid)
+        assert np.prod(shape) == np.prod(grid)
+        overlay = Labels(
+            np.zeros(shape, np.uint8),
+            **{**spatial_keywords(image), 'scale': scale, 'translate': translate},
+        )
+        draw_overlay(overlay, key, (1, 3), np.ones((1, 1), np.uint8))
+        (pixel,) = np.argwhere(overlay.data)
+        world = overlay.data_to_world(pixel)
+        expected = (np.array((1, 3)) + 0.5) * np.divide(frame.shape, grid) - 0.5
+        expected += (frame.row, frame.column)
+        np.testing.assert_allclose(plane_position(image, key, world), expected)
+        found = np.asarray(image.world_to_data(world))
+        np.testing.assert_allclose(found[list(key.indexed)], key.index)
 
 
-def test_the_preview_does_not_widen_the_sliders() -> None:
+@pytest.mark.parametrize('grid', [(20, 30), (6, 9)])
+def test_an_overlay_does_not_widen_the_sliders(grid: tuple[int, int]) -> None:
     viewer, image = viewer_with((4, 20, 30), scale=(5, 0.2, 0.2), translate=(3, 4, 5))
     before = viewer.dims.range
-    shape, translate = preview_geometry(image, plane_key(image, viewer.dims))
-    keywords = {**spatial_keywords(image), 'translate': translate}
+    key = plane_key(image, viewer.dims)
+    shape, scale, translate = overlay_geometry(image, key, Frame(0, 0, 20, 30), grid)
+    keywords = {**spatial_keywords(image), 'scale': scale, 'translate': translate}
     viewer.add_labels(np.zeros(shape, np.uint8), **keywords)
-    np.testing.assert_allclose(viewer.dims.range, before)
+    np.testing.assert_allclose(viewer.dims.range, before, rtol=1e-6)
 
 
 class TestLabelsPlane:

@@ -128,7 +128,7 @@ def test_the_frame_line_is_there_when_there_is_something_to_say(qtbot: Any) -> N
 
 
 def test_tools(qtbot: Any) -> None:
-    panel = PromptPanel()
+    panel = PromptPanel(hover=True)
     qtbot.addWidget(panel)
     panel.show_tool('points', POSITIVE)
     assert panel.positive.isChecked()
@@ -144,6 +144,12 @@ def test_tools(qtbot: Any) -> None:
     assert sent.args == [NEGATIVE]
     with qtbot.waitSignal(panel.clear_clicked):
         panel.clear.click()
+    with qtbot.waitSignal(panel.hover_chosen) as sent:
+        panel.hover.click()
+    assert sent.args == [False]
+    with qtbot.assertNotEmitted(panel.hover_chosen):
+        panel.show_hover(True)
+    assert panel.hover.isChecked()
 
 
 def test_candidate(qtbot: Any) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from napari_mobilesam.engine.outline import CONTOUR, TINT, outline
+from napari_mobilesam.engine.outline import CONTOUR, TINT, contour_width, outline
 
 if TYPE_CHECKING:
     from .headless import Segmented
@@ -49,7 +49,7 @@ def overlay(picture: NDArray[np.uint8], labels: NDArray[np.uint16]) -> NDArray[n
     painted = picture.astype(np.float32)
     for label in np.unique(labels[labels > 0]):
         colour = np.asarray(_colour(int(label)), dtype=np.float32)
-        drawn = outline(labels == label, (labels.shape[0], labels.shape[1]))
+        drawn = outline(labels == label, contour_width((labels.shape[0], labels.shape[1])))
         tint = drawn == TINT
         painted[tint] += _TINT_STRENGTH * (colour - painted[tint])
         painted[drawn == CONTOUR] = colour

@@ -30,6 +30,7 @@ from .intensity import IntensityMapping, to_rgb8, window
 from .mask_prompt import MaskPrompt, mask_logits
 from .objects import PromptedPlane, SegmentedObject
 from .parts import prompted_parts
+from .patch import Patch
 from .plane import PlaneIndexError, PlaneKey, PlaneSource
 from .planning import (
     PlacedMask,
@@ -70,6 +71,7 @@ __all__ = [
     'MaskPrompt',
     'ObjectClass',
     'OverlapRule',
+    'Patch',
     'PlacedMask',
     'PlaneIndexError',
     'PlaneKey',

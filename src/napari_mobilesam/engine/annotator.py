@@ -17,6 +17,7 @@ from .embedding import Embedding
 from .fingerprint import fingerprint
 from .frame import Frame
 from .parts import prompted_parts
+from .patch import Patch
 from .plane import PlaneKey, PlaneSource
 from .prompts import Point, PromptOutsidePlaneError, Prompts
 from .segmenter import Segmenter
@@ -53,10 +54,8 @@ class Prediction:
     frame: Frame
     shape: tuple[int, int]
 
-    def patch(
-        self, index: int | None = None, *, prompted_only: bool = True
-    ) -> tuple[slice, slice, NDArray[np.bool_]]:
-        """Make the part of a full-size mask that holds all of its pixels.
+    def patch(self, index: int | None = None, *, prompted_only: bool = True) -> Patch:
+        """Make the part of a full-size mask that holds all of its pixels, in the plane.
 
         Parameters
         ----------
@@ -64,45 +63,35 @@ class Prediction:
             Which candidate; by default the best.
         prompted_only : bool
             Keep only the connected parts that the prompts speak of; see `prompted_parts`.
-
-        Returns
-        -------
-        rows, columns : slice
-            Where in the plane; not necessarily tight. Empty slices where nothing is object.
-        mask : ndarray of bool
-            The mask there.
         """
-        rows, columns, mask = self.candidates.patch(index)
-        rows, columns = self.frame.on_plane(rows, columns)
+        local = self.candidates.patch(index)
+        rows, columns = self.frame.on_plane(local.rows, local.columns)
+        mask = local.mask
         if prompted_only:
-            mask = prompted_parts(mask, self.prompts, (rows.start or 0, columns.start or 0))
-        return rows, columns, mask
+            mask = prompted_parts(mask, self.prompts, (rows.start, columns.start))
+        return Patch(rows, columns, mask, self.shape)
 
-    def preview(
-        self, index: int | None = None
-    ) -> tuple[NDArray[np.bool_], tuple[float, float], tuple[float, float]]:
-        """Return a candidate at the decoder's own resolution; costs a comparison.
+    def coarse_patch(
+        self, grid: tuple[int, int], index: int | None = None, *, prompted_only: bool = True
+    ) -> Patch:
+        """Make a mask on a coarse grid over the frame, fast enough to follow the mouse.
 
-        Returns
-        -------
-        mask : ndarray of bool, shape (h, w) with h, w <= 256
-            As `Candidates.preview`.
-        scale, translate : tuple of (float, float)
-            Pixel (i, j) of it lies at ``translate + scale * (i, j)`` of the plane.
+        Parameters
+        ----------
+        grid : tuple of (int, int)
+            Rows and columns over the frame.
+        index, prompted_only
+            As of `patch`.
         """
-        row, column = self.candidates.preview_translate
-        return (
-            self.candidates.preview(index),
-            self.candidates.preview_scale,
-            (row + self.frame.row, column + self.frame.column),
-        )
+        patch = self.candidates.patch(index, grid)
+        if not prompted_only:
+            return patch
+        local = self.frame.localised(replace(self.prompts, mask=None), grid)
+        return patch.with_mask(prompted_parts(patch.mask, local, patch.corner))
 
     def mask(self, index: int | None = None, *, prompted_only: bool = True) -> NDArray[np.bool_]:
         """Make the full-size mask of a candidate, bool (H, W); parameters as of `patch`."""
-        mask = np.zeros(self.shape, bool)
-        rows, columns, patch = self.patch(index, prompted_only=prompted_only)
-        mask[rows, columns] = patch
-        return mask
+        return self.patch(index, prompted_only=prompted_only).full()
 
 
 class Annotator:
@@ -250,9 +239,9 @@ class Annotator:
         Returns
         -------
         Prediction or None
-            Its candidates are the best mask alone: draw its `preview`. None where the plane (or
-            the frame, if the point lies on it) has no embedding in memory, or the point lies
-            beside the plane: a hover never waits.
+            Its candidates are the best mask alone: draw its `coarse_patch`. None where the plane
+            (or the frame, if the point lies on it) has no embedding in memory, or the point
+            lies beside the plane: a hover never waits.
         """
         prompts = Prompts((point,), (True,))
         source = source.covering(prompts)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from mobile_sam.fast.masks import upscaler
 
+from .patch import Patch
+
 # A logit above this is object; SAM's own mask threshold.
 _THRESHOLD = 0.0
 
@@ -110,57 +112,24 @@ class Candidates:
         index : int, optional
             Which candidate; by default the best.
         """
-        rows, columns, patch = self.patch(index)
-        mask = np.zeros(self.original_size, bool)
-        mask[rows, columns] = patch
-        return mask
+        return self.patch(index).full()
 
-    def patch(self, index: int | None = None) -> tuple[slice, slice, NDArray[np.bool_]]:
-        """Make the part of the full-size mask that holds all of its pixels.
-
-        Returns
-        -------
-        rows, columns : slice
-            Where in the plane: the smallest such rectangle. Empty slices where nothing is object.
-        mask : ndarray of bool
-            The mask there.
-        """
-        logits = self.logits[self._pick(index)]
-        scale = upscaler(logits.shape[0], self.input_size, self.original_size)
-        return scale.above(logits, _THRESHOLD)
-
-    def preview(self, index: int | None = None) -> NDArray[np.bool_]:
-        """Return the mask at the decoder's own resolution, without the padding.
-
-        Costs a comparison, so it can follow the mouse. Pixel (i, j) of it lies at
-        ``preview_translate + preview_scale * (i, j)`` in the plane.
+    def patch(self, index: int | None = None, grid: tuple[int, int] | None = None) -> Patch:
+        """Make the part of the mask that holds all of its pixels.
 
         Parameters
         ----------
         index : int, optional
             Which candidate; by default the best.
-
-        Returns
-        -------
-        ndarray of bool, shape (h, w) with h, w <= S
+        grid : tuple of (int, int), optional
+            Rows and columns to make the mask in, by default those of the picture. A coarser grid
+            over the same area costs less, and can follow the mouse.
         """
-        height, width = (-(-size // 4) for size in self.input_size)
-        return self.logits[self._pick(index), :height, :width] > _THRESHOLD
-
-    @property
-    def preview_scale(self) -> tuple[float, float]:
-        """Plane pixels per preview pixel, along rows and columns."""
-        row, column = (
-            4 * original / resized
-            for original, resized in zip(self.original_size, self.input_size, strict=True)
-        )
-        return row, column
-
-    @property
-    def preview_translate(self) -> tuple[float, float]:
-        """Plane coordinates of the centre of preview pixel (0, 0)."""
-        row, column = self.preview_scale
-        return row / 2 - 0.5, column / 2 - 0.5
+        logits = self.logits[self._pick(index)]
+        shape = self.original_size if grid is None else grid
+        scale = upscaler(logits.shape[0], self.input_size, shape)
+        rows, columns, mask = scale.above(logits, _THRESHOLD)
+        return Patch(rows, columns, mask, shape)
 
     def _pick(self, index: int | None) -> int:
         if index is None:

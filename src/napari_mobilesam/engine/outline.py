@@ -17,44 +17,30 @@ def contour_width(shape: tuple[int, int]) -> int:
     return max(1, round(max(shape) / 400))
 
 
-def outline(
-    mask: NDArray[np.bool_],
-    shape: tuple[int, int],
-    corner: tuple[int, int] = (0, 0),
-    width: int | None = None,
-) -> NDArray[np.uint8]:
+def outline(mask: NDArray[np.bool_], width: int) -> NDArray[np.uint8]:
     """Draw a mask as `CONTOUR` pixels along its inner border and `TINT` pixels inside.
 
     Parameters
     ----------
     mask : ndarray of bool, shape (h, w)
-        The object, or the part of the plane that holds all of it.
-    shape : tuple of int
-        (H, W) of the plane.
-    corner : tuple of int
-        Row and column of the mask's first pixel in the plane.
-    width : int, optional
-        Width of the contour in pixels, by default `contour_width` of the plane.
+        The object, or the part of a plane that holds all of it: the contour closes along the
+        border of the array.
+    width : int
+        Width of the contour in pixels.
 
     Returns
     -------
-    ndarray of uint8, shape (H, W)
+    ndarray of uint8, shape (h, w)
     """
-    plane = np.zeros(shape, dtype=np.uint8)
-    row, column = corner
-    height, length = mask.shape
-    if not mask.any():
-        return plane
-    # Padded, so that the contour closes along the border of the patch and of the plane.
+    drawing = np.zeros(mask.shape, dtype=np.uint8)
     inner = np.pad(mask, 1)
-    for _ in range(contour_width(shape) if width is None else width):
+    for _ in range(width):
         core = inner.copy()
         core[1:] &= inner[:-1]
         core[:-1] &= inner[1:]
         core[:, 1:] &= inner[:, :-1]
         core[:, :-1] &= inner[:, 1:]
         inner = core
-    patch = plane[row : row + height, column : column + length]
-    patch[mask] = CONTOUR
-    patch[inner[1:-1, 1:-1]] = TINT
-    return plane
+    drawing[mask] = CONTOUR
+    drawing[inner[1:-1, 1:-1]] = TINT
+    return drawing

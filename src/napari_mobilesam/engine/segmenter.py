@@ -183,7 +183,7 @@ class SamSegmenter:
         Returns
         -------
         Candidates
-            Exactly one; its `preview` is decided on the logits and costs next to nothing.
+            Exactly one; its `patch` on a coarse grid costs next to nothing.
 
         Raises
         ------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_mobilesam import engine
-from napari_mobilesam.engine import IntensityMapping, PlaneIndexError, PlaneKey
+from napari_mobilesam.engine import Frame, IntensityMapping, PlaneIndexError, PlaneKey
 
 if TYPE_CHECKING:
     from napari.components import Dims
@@ -106,30 +106,55 @@ def mapping_as_displayed(image: Image) -> IntensityMapping:
     return IntensityMapping(mode='displayed', limits=(low, high), gamma=float(image.gamma))
 
 
-def preview_geometry(image: Image, key: PlaneKey) -> tuple[tuple[int, ...], NDArray[np.float64]]:
-    """Return shape and translate of a layer that covers one plane of the image and no more.
+def plane_position(image: Image, key: PlaneKey, world: Any) -> tuple[float, float]:
+    """Return the (row, column) of the plane under a world position, such as the mouse's."""
+    position = image.world_to_data(tuple(world)[-image.ndim :])
+    rows, columns = key.displayed
+    return float(position[rows]), float(position[columns])
 
-    A preview as large as the image would be an allocation as large as the image; one plane with
+
+def overlay_geometry(
+    image: Image, key: PlaneKey, frame: Frame, grid: tuple[int, int]
+) -> tuple[tuple[int, ...], NDArray[np.float64], NDArray[np.float64]]:
+    """Return shape, scale and translate of a layer that covers part of one plane and no more.
+
+    A layer as large as the image would be an allocation as large as the image; one plane with
     thickness 1, moved to its place, costs the same for 1 and for 10,000 slices, and cannot be
     seen on any other.
+
+    Parameters
+    ----------
+    image
+        The image.
+    key
+        The plane.
+    frame
+        The part of the plane.
+    grid
+        Rows and columns of the layer, over the area of the frame.
     """
     shape = [1] * image.ndim
-    for axis in key.displayed:
-        shape[axis] = image_shape(image)[axis]
-    corner = image.data_to_world(engine.embed_points((0, 0), key)[0])
-    return tuple(shape), np.asarray(image.affine.inverse(corner), dtype=float)
+    scale = np.array(image.scale, dtype=float)
+    corner = []
+    firsts = (frame.row, frame.column)
+    for axis, first, side, count in zip(key.displayed, firsts, frame.shape, grid, strict=True):
+        step = side / count
+        shape[axis] = count
+        scale[axis] *= step
+        corner.append(first + step / 2 - 0.5)  # where the centre of its first pixel lies
+    world = image.data_to_world(engine.embed_points(corner, key)[0])
+    return tuple(shape), scale, np.asarray(image.affine.inverse(world), dtype=float)
 
 
-def write_preview(preview: Labels, key: PlaneKey, plane: NDArray[np.uint8] | None) -> None:
-    """Draw an (H, W) plane into the preview layer in place, or wipe it: never undoable."""
-    if plane is None:
-        if not preview.data.any():
-            return
-        preview.data[...] = 0
-    else:
-        rows, columns = key.displayed
-        preview.data[...] = (plane if rows < columns else plane.T).reshape(preview.data.shape)
-    preview.refresh()
+def draw_overlay(
+    layer: Labels, key: PlaneKey, corner: tuple[int, int], values: NDArray[np.uint8]
+) -> None:
+    """Write (h, w) values into a layer made by `overlay_geometry`, in place; never undoable."""
+    rows, columns = key.displayed
+    index: list[Any] = [0] * layer.ndim
+    for axis, first, count in zip((rows, columns), corner, values.shape, strict=True):
+        index[axis] = slice(first, first + count)
+    layer.data[tuple(index)] = values if rows < columns else values.T
 
 
 def area_text(image: Image, key: PlaneKey, pixels: int) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
 from napari.utils import progress
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
@@ -93,7 +93,7 @@ class AnnotatorWidget(QWidget):
         self.status = StatusLine()
         self.frame_line = FrameLine()
         self.image_panel = ImagePanel(self.controller.choice)
-        self.prompt_panel = PromptPanel()
+        self.prompt_panel = PromptPanel(self.controller.hover)
         self.candidate_panel = CandidatePanel(self.controller.prompted_only)
         self.labels_panel = LabelsPanel(self.controller.overlap)
         self.model_panel = ModelPanel()
@@ -146,6 +146,7 @@ class AnnotatorWidget(QWidget):
         controller.status_changed.connect(self.status.show_status)
         controller.candidate_changed.connect(self._show_candidate)
         controller.tool_changed.connect(self._show_tool)
+        controller.hover_changed.connect(self._show_hover)
         controller.image_changed.connect(self._show_layers)
         controller.labels_changed.connect(self._show_layers)
         controller.timing_changed.connect(self._show_times)
@@ -162,6 +163,7 @@ class AnnotatorWidget(QWidget):
 
         self.prompt_panel.polarity_chosen.connect(controller.set_polarity)
         self.prompt_panel.boxes_chosen.connect(controller.use_boxes)
+        self.prompt_panel.hover_chosen.connect(controller.set_hover)
         self.prompt_panel.clear_clicked.connect(controller.clear)
         self.candidate_panel.commit_clicked.connect(controller.commit)
         self.candidate_panel.prompted_only_chosen.connect(controller.set_prompted_only)
@@ -219,9 +221,16 @@ class AnnotatorWidget(QWidget):
 
     def event(self, event: QEvent) -> bool:
         """Follow the dock: napari closes it by taking the parent away, without a close event."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.tear_down()
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is None:
+                self.tear_down()
+            else:
+                QTimer.singleShot(0, self._watch_canvas)  # its window is known only then
         return bool(super().event(event))
+
+    def _watch_canvas(self) -> None:
+        if not self._closed:
+            self._canvas_keys.watch(self.window())
 
     def tear_down(self) -> None:
         """Take everything back: callbacks, keys, layers, thread. Committed labels stay."""
@@ -249,6 +258,10 @@ class AnnotatorWidget(QWidget):
         self.model.look_around()
         keep_option('checkpoint', checkpoint)
 
+    def _show_hover(self, on: bool) -> None:
+        self.prompt_panel.show_hover(on)
+        keep_option('hover', on)
+
     def _choose_device(self, device: str) -> None:
         self.model.choose_device(device)
         keep_option('device', device)
@@ -259,6 +272,8 @@ class AnnotatorWidget(QWidget):
         self.model.apply(options)
         if options.intensity != before.intensity:
             self.controller.set_choice(with_intensity(self.controller.choice, options.intensity))
+        if options.hover != before.hover:
+            self.controller.set_hover(options.hover)
         if options.overlap != before.overlap:
             self.controller.overlap = OverlapRule(options.overlap)
             self.labels_panel.show_overlap(self.controller.overlap)
@@ -284,7 +299,6 @@ class AnnotatorWidget(QWidget):
         if shown is None or image is None:
             self.candidate_panel.show_nothing()
             return
-        self._canvas_keys.watch(self.window())
         self.candidate_panel.show_candidate(
             shown.score,
             area_text(image, shown.prediction.key, shown.n_pixels),

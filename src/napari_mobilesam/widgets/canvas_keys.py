@@ -1,4 +1,4 @@
-"""Tab on the canvas: Qt moves the focus with it before napari's key bindings see it."""
+"""What napari's layers never hear of the canvas: Tab, and the mouse that leaves it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class CanvasKeys(QObject):
     """Make Tab and Shift-Tab go through the candidates while a candidate is on display.
 
-    At all other times, and on all other widgets, Tab does what it always does.
+    Qt moves the focus with Tab before napari's key bindings see it. At all other times, and on all
+    other widgets, Tab does what it always does. A mouse that leaves is told to the controller.
     """
 
     def __init__(self, annotator: AnnotatorWidget) -> None:
@@ -41,6 +42,9 @@ class CanvasKeys(QObject):
 
     def eventFilter(self, _widget: QObject, event: QEvent) -> bool:
         """Take Tab, where it has a meaning here."""
+        if event.type() == QEvent.Type.Leave:
+            self._controller.mouse_left()
+            return False
         if event.type() != QEvent.Type.KeyPress or self._controller.tool is None:
             return False
         if self._controller.candidate is None:

@@ -298,7 +298,8 @@ class Committer(QObject):
             mapping=shown.source.mapping,
             reviewed=False,
         )
-        item = (shown.rows, shown.columns, shown.patch, record)
+        patch = shown.patch
+        item = (patch.rows, patch.columns, patch.mask, record)
         try:
             step = self._plan(shown.source, [item], rule, 'commit')
         except UndecidedOverlapError as question:

@@ -22,6 +22,7 @@ from napari_mobilesam.layers import (
     POSITIVE,
     PictureChoice,
     first_image,
+    plane_position,
     unwrap,
     with_intensity,
 )
@@ -29,14 +30,17 @@ from napari_mobilesam.layers import (
 from .committing import Committer
 from .connections import Connections
 from .framing import Framing
+from .hovering import Hover
 from .inference import Inference
 from .layer_keys import LayerKeys
 from .plane_follower import PlaneFollower
-from .preview_layer import PreviewLayer
+from .preview_layer import CANDIDATE, HOVER, PreviewLayer
 from .prompt_layers import PromptLayers
 from .shortcuts import Keymap
 
 if TYPE_CHECKING:
+    from napari_mobilesam.engine.drawing import Drawing
+
     from .bridge import WorkerBridge
     from .model import ModelKeeper
     from .options import Options
@@ -56,6 +60,8 @@ class AnnotatorController(QObject):
         What is on display.
     tool_changed
         Active tool or polarity.
+    hover_changed (bool)
+        The preview under the mouse is on or off.
     status_changed (str, str)
         One line for the user, and its kind: `'ready'`, `'busy'` or `'warning'`.
     timing_changed (object, object)
@@ -76,6 +82,7 @@ class AnnotatorController(QObject):
     labels_changed = Signal()
     candidate_changed = Signal(object)
     tool_changed = Signal()
+    hover_changed = Signal(bool)
     status_changed = Signal(str, str)
     timing_changed = Signal(object, object)
     encoding_changed = Signal(bool)
@@ -104,6 +111,7 @@ class AnnotatorController(QObject):
         self.image: Image | None = None
         self._prompts: PromptLayers | None = None
         self._preview: PreviewLayer | None = None
+        self._hover_preview: PreviewLayer | None = None
 
         self._keys = LayerKeys(Keymap() if keymap is None else keymap, self._on_key)
         self._connections.on_close(self._keys.close)
@@ -122,6 +130,9 @@ class AnnotatorController(QObject):
         inference.status_changed.connect(self.status_changed)
         inference.timing_changed.connect(self.timing_changed)
         inference.encoding_changed.connect(self.encoding_changed)
+        self._hover = Hover(bridge, model, inference, options.hover, self)
+        self._hover.changed.connect(self._on_hover)
+        self._hover.failed.connect(self._on_hover_failed)
         self._committer = committer = Committer(
             self._viewer, bridge, inference, OverlapRule(options.overlap), self
         )
@@ -202,8 +213,9 @@ class AnnotatorController(QObject):
         return any(timer.isActive() for timer in timers) or any(part.pending for part in parts)
 
     def owns_preview(self, layer: Any) -> bool:
-        """Whether a layer is the one that candidates are drawn in."""
-        return self._preview is not None and layer is self._preview.layer
+        """Whether a layer is one that masks are shown in, not kept."""
+        previews = (self._preview, self._hover_preview)
+        return any(preview is not None and layer is preview.layer for preview in previews)
 
     @property
     def tool(self) -> str | None:
@@ -258,6 +270,17 @@ class AnnotatorController(QObject):
         """Keep only those parts of a mask that the prompts speak of, or all."""
         self._inference.prompted_only = value
 
+    @property
+    def hover(self) -> bool:
+        """Whether what a click would give is shown under the mouse."""
+        return self._hover.enabled
+
+    def set_hover(self, value: bool) -> None:
+        """Show what a click would give under the mouse, or do not."""
+        if value != self._hover.enabled:
+            self._hover.enabled = value
+            self.hover_changed.emit(value)
+
     def set_polarity(self, polarity: str) -> None:
         """Make the next points positive or negative, and click points."""
         if self._prompts is not None:
@@ -268,6 +291,9 @@ class AnnotatorController(QObject):
 
     def toggle_polarity(self) -> None:
         self.set_polarity(NEGATIVE if self.polarity == POSITIVE else POSITIVE)
+
+    def toggle_hover(self) -> None:
+        self.set_hover(not self.hover)
 
     def use_points(self) -> None:
         self._use('points')
@@ -326,19 +352,25 @@ class AnnotatorController(QObject):
         self._follower.set_image(image)
         # From bottom to top: image, labels, candidate, boxes, points.
         self._prompts = PromptLayers(
-            self._viewer, image, self._on_prompts, self._keys, self.tool_changed.emit
+            self._viewer,
+            image,
+            self._on_prompts,
+            self._keys,
+            self.tool_changed.emit,
+            self._on_mouse,
         )
-        self._preview = PreviewLayer(self._viewer, image, self._prompts.selection_kept)
+        self._preview = PreviewLayer(self._viewer, image, CANDIDATE, self._prompts)
+        self._hover_preview = PreviewLayer(self._viewer, image, HOVER, self._prompts)
         self._framing.enter(image, self._prompts.selection_kept)
         self._committer.enter(image, self._prompts)
         self._prompts.use('points')
 
     def _leave_image(self) -> None:
         self._follower.set_image(None)
-        for part in (self._prompts, self._preview):
+        for part in (self._prompts, self._preview, self._hover_preview):
             if part is not None:
                 part.close()
-        self._prompts = self._preview = None
+        self._prompts = self._preview = self._hover_preview = None
         self._framing.leave()
         self._committer.leave()
         self.image = None
@@ -356,8 +388,9 @@ class AnnotatorController(QObject):
         if self._prompts is not None and self._prompts.forget(layer):
             self._settle_timer.start()
             self.tool_changed.emit()
-        if self._preview is not None:
-            self._preview.forget(layer)
+        for preview in (self._preview, self._hover_preview):
+            if preview is not None:
+                preview.forget(layer)
         self._framing.forget(layer)
         self._committer.forget(layer)
 
@@ -366,7 +399,8 @@ class AnnotatorController(QObject):
             self.set_image(first_image(self._viewer))
 
     def _on_image_moved(self) -> None:
-        for part in (self._prompts, self._preview, self._framing):
+        self._hover.stop()
+        for part in (self._prompts, self._preview, self._hover_preview, self._framing):
             if part is not None:
                 part.follow_image()
 
@@ -390,6 +424,7 @@ class AnnotatorController(QObject):
     def _leave_plane(self) -> None:
         self._committer.forget_wish()
         self._inference.leave()
+        self._hover.stop()
         self.plane_changed.emit(None)
 
     def _on_model(self) -> None:
@@ -420,6 +455,7 @@ class AnnotatorController(QObject):
     def _settle(self) -> None:
         """Take down what changed, and ask for the mask of what is there now."""
         self._settle_timer.stop()
+        self._hover.stop()
         if self._prompts is None:
             return
         if self.source is not None:
@@ -441,6 +477,30 @@ class AnnotatorController(QObject):
         self.candidate_changed.emit(shown)
         if shown is not None:
             self._committer.arrived()
+
+    # -- under the mouse
+
+    def _on_mouse(self, position: Any) -> None:
+        if position is None or self.image is None or self.source is None:
+            self._hover.stop()
+        else:
+            self._hover.move(plane_position(self.image, self.source.key, position))
+
+    def mouse_left(self) -> None:
+        """The mouse is not over the canvas any more."""
+        self._hover.stop()
+
+    def _on_hover(self, source: PlaneSource | None, drawing: Drawing | None) -> None:
+        if self._hover_preview is None:
+            return
+        if source is None or drawing is None:
+            self._hover_preview.wipe()
+        else:
+            self._hover_preview.show(source.key, drawing)
+
+    def _on_hover_failed(self, words: str) -> None:
+        self.hover_changed.emit(False)
+        self._say(words, 'warning')
 
     # -- words
 

@@ -101,11 +101,11 @@ class Framing(QObject):
 
     def show_candidate(self, shown: Shown | None) -> None:
         """Look how large the object under the cursor is for the model."""
-        found = None if shown is None else tight_extent(shown.patch)
+        found = None if shown is None else tight_extent(shown.patch.mask)
         if shown is None or found is None:
             self._object = None
         else:
-            row, column = shown.rows.start or 0, shown.columns.start or 0
+            row, column = shown.patch.corner
             self._object = (found[0] + row, found[1] + column, found[2] + row, found[3] + column)
         self._guard()
 

@@ -35,6 +35,8 @@ class Inference(QObject):
         Encode and decode time in ms; None leaves the last one.
     encoding_changed (bool)
         The encoder began or ended.
+    embedded
+        The plane on display has its embedding.
     """
 
     candidate_changed = Signal(object)
@@ -42,6 +44,7 @@ class Inference(QObject):
     status_changed = Signal(str, str)
     timing_changed = Signal(object, object)
     encoding_changed = Signal(bool)
+    embedded = Signal()
 
     def __init__(
         self, bridge: WorkerBridge, model: ModelKeeper, parent: QObject | None = None
@@ -64,6 +67,11 @@ class Inference(QObject):
     def candidate(self) -> Shown | None:
         """The candidate for the prompts of that plane."""
         return self._shown
+
+    @property
+    def prompted(self) -> bool:
+        """Whether there are prompts on that plane."""
+        return self._asked is not None
 
     @property
     def waiting(self) -> bool:
@@ -202,6 +210,7 @@ class Inference(QObject):
         self.timing_changed.emit(encode_ms, None)
         if self._shown is None and not self._waiting:
             self.say_ready()
+        self.embedded.emit()
 
     def _on_shown(self, source: PlaneSource, prompts: Prompts, shown: Shown) -> None:
         # The user may have gone on since the worker answered: another plane, other prompts.

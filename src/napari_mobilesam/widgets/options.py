@@ -32,6 +32,8 @@ class Options:
         Mode of the intensity mapping: `'percentile'`, `'stack'`, `'displayed'` or `'full'`.
     overlap
         `'keep'` or `'replace'`.
+    hover
+        Whether what a click would give is shown under the mouse.
     """
 
     checkpoint: str = 'mobile_sam'
@@ -41,6 +43,7 @@ class Options:
     cache_folder: str = ''
     intensity: str = 'percentile'
     overlap: str = 'keep'
+    hover: bool = True
 
 
 # Where each of them is found in the preferences.
@@ -52,6 +55,7 @@ _PLACES = {
     'cache_folder': 'model',
     'intensity': 'picture',
     'overlap': 'labels',
+    'hover': 'prompts',
 }
 
 

@@ -6,15 +6,23 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from napari_mobilesam.engine import Annotator, CancelToken, PlaneSource, Prediction, Prompts
-from napari_mobilesam.engine.outline import outline
+from napari_mobilesam.engine import (
+    Annotator,
+    CancelToken,
+    Patch,
+    PlaneSource,
+    Prediction,
+    Prompts,
+)
+from napari_mobilesam.engine.drawing import Drawing, draw_hover, draw_patch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from numpy.typing import NDArray
+
+    from napari_mobilesam.engine.prompts import Point
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,10 +37,10 @@ class Shown:
         The answer that it is part of.
     choice
         Which of the candidates.
-    rows, columns, patch
-        The part of the plane that holds the mask, and the mask there.
+    patch
+        The mask, in the part of the plane that holds it.
     drawing
-        (H, W) of contour and tint.
+        Its contour and tint.
     decode_ms
         What the decoder took.
     encode_ms
@@ -42,10 +50,8 @@ class Shown:
     source: PlaneSource
     prediction: Prediction
     choice: int
-    rows: slice
-    columns: slice
-    patch: NDArray[np.bool_]
-    drawing: NDArray[np.uint8]
+    patch: Patch
+    drawing: Drawing
     decode_ms: float
     encode_ms: float | None = None
 
@@ -62,13 +68,11 @@ class Shown:
     @property
     def n_pixels(self) -> int:
         """Size of the mask."""
-        return int(np.count_nonzero(self.patch))
+        return self.patch.n_pixels
 
     def mask(self) -> NDArray[np.bool_]:
         """Return the mask of the whole plane, bool (H, W)."""
-        mask = np.zeros(self.drawing.shape, dtype=bool)
-        mask[self.rows, self.columns] = self.patch
-        return mask
+        return self.patch.full()
 
 
 def show(
@@ -79,10 +83,8 @@ def show(
     prompted_only: bool,
 ) -> Shown:
     """Make the mask and the drawing of one candidate."""
-    rows, columns, patch = prediction.patch(choice, prompted_only=prompted_only)
-    corner = (rows.start or 0, columns.start or 0)
-    drawing = outline(patch, source.shape, corner)
-    return Shown(source, prediction, choice, rows, columns, patch, drawing, decode_ms)
+    patch = prediction.patch(choice, prompted_only=prompted_only)
+    return Shown(source, prediction, choice, patch, draw_patch(patch), decode_ms)
 
 
 def predict(
@@ -104,6 +106,14 @@ def predict(
     shown = show(source, prediction, best, decode_ms, prompted_only)
     cancel.check()
     return replace(shown, encode_ms=encode_ms)
+
+
+def hover(
+    annotator: Annotator, source: PlaneSource, point: Point, prompted_only: bool
+) -> Drawing | None:
+    """Draw what a click would give; None where that would have to wait for an encoder."""
+    prediction = annotator.hover(source, point)
+    return None if prediction is None else draw_hover(prediction, prompted_only)
 
 
 def embed(

@@ -1,9 +1,12 @@
-"""The layer that shows the candidate: contour and tint, one plane thin, never undoable."""
+"""Layers that show masks which are not in the labels: contour and tint, one plane thin.
+
+Two of them: the candidate, drawn to the pixel, and what a click under the mouse would give, drawn
+dimmer and on a coarse grid, so that it can follow the mouse. Neither can be undone or edited.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,28 +16,43 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari_mobilesam.engine.outline import CONTOUR, TINT
 from napari_mobilesam.layers import (
     copy_transform,
-    preview_geometry,
+    draw_overlay,
+    overlay_geometry,
     spatial_keywords,
-    write_preview,
 )
 
 if TYPE_CHECKING:
     from napari.layers import Image
     from napari.viewer import Viewer
-    from numpy.typing import NDArray
 
-    from napari_mobilesam.engine import PlaneKey
+    from napari_mobilesam.engine import Frame, PlaneKey
+    from napari_mobilesam.engine.drawing import Drawing
 
-_COLOURS: dict[int | None, Any] = {
-    None: 'transparent',
-    0: 'transparent',
-    TINT: (0.10, 0.85, 1.0, 0.28),
-    CONTOUR: (0.10, 0.85, 1.0, 1.0),
-}
+    from .prompt_layers import PromptLayers
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Name and colours (red, green, blue, opacity) of a preview."""
+
+    name: str
+    tint: tuple[float, float, float, float]
+    contour: tuple[float, float, float, float]
+
+
+CANDIDATE = Look('Candidate', (0.10, 0.85, 1.0, 0.28), (0.10, 0.85, 1.0, 1.0))
+HOVER = Look('Under the mouse', (1.0, 1.0, 1.0, 0.10), (1.0, 1.0, 1.0, 0.60))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    key: PlaneKey
+    frame: Frame
+    grid: tuple[int, int]
 
 
 class PreviewLayer:
-    """A Labels layer of our own that covers one plane of the image.
+    """A Labels layer of our own that covers one plane of the image, or a frame of it.
 
     Parameters
     ----------
@@ -42,81 +60,104 @@ class PreviewLayer:
         The viewer, without proxy.
     image
         The image whose planes are shown.
-    selection_kept
-        Context in which adding a layer leaves the active layer alone.
+    look
+        Name and colours.
+    prompts
+        The layers that belong above this one.
     """
 
     def __init__(
         self,
         viewer: Viewer,
         image: Image,
-        selection_kept: Callable[[], AbstractContextManager[None]],
+        look: Look,
+        prompts: PromptLayers,
     ) -> None:
         self._viewer = viewer
         self._image = image
-        self._selection_kept = selection_kept
-        self._key: PlaneKey | None = None
+        self._look = look
+        self._prompts = prompts
+        self._place: _Place | None = None
+        self._drawn: Drawing | None = None
         self.layer: Labels | None = None
 
-    def show(self, key: PlaneKey, plane: NDArray[np.uint8]) -> None:
-        """Draw a plane of `TINT` and `CONTOUR` values, (H, W)."""
-        layer = self._at(key)
-        write_preview(layer, key, plane)
+    def show(self, key: PlaneKey, drawing: Drawing) -> None:
+        """Draw one mask, and nothing else."""
+        layer = self._at(_Place(key, drawing.frame, drawing.grid))
+        self._erase(layer)
+        draw_overlay(layer, key, drawing.corner, drawing.values)
+        self._drawn = drawing
+        layer.refresh()
 
     def wipe(self) -> None:
         """Show nothing."""
-        if self.layer is not None and self._key is not None:
-            write_preview(self.layer, self._key, None)
+        if self.layer is not None and self._drawn is not None:
+            self._erase(self.layer)
+            self.layer.refresh()
 
     def forget(self, layer: Any) -> bool:
         """Let go of a layer that the user removed; say whether it was this one."""
         if layer is None or layer is not self.layer:
             return False
-        self.layer = None
+        self.layer = self._place = self._drawn = None
         return True
 
     def follow_image(self) -> None:
         """Go where the image went."""
-        if self.layer is not None and self._key is not None:
+        if self.layer is not None and self._place is not None:
             copy_transform(self._image, self.layer)
-            self.layer.translate = preview_geometry(self._image, self._key)[1]
+            _, self.layer.scale, self.layer.translate = self._geometry(self._place)
 
     def close(self) -> None:
         """Remove the layer."""
         layer = self.layer
         if layer is not None:
-            self.layer = None
+            self.forget(layer)
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
 
-    def _at(self, key: PlaneKey) -> Labels:
+    def _geometry(self, place: _Place) -> tuple[tuple[int, ...], Any, Any]:
+        return overlay_geometry(self._image, place.key, place.frame, place.grid)
+
+    def _erase(self, layer: Labels) -> None:
+        drawn, place = self._drawn, self._place
+        self._drawn = None
+        if drawn is not None and place is not None:
+            draw_overlay(layer, place.key, drawn.corner, np.zeros_like(drawn.values))
+
+    def _at(self, place: _Place) -> Labels:
         """Return the layer, at its place on the plane."""
-        if self.layer is not None and self._key == key:
+        if self.layer is not None and self._place == place:
             return self.layer
-        shape, translate = preview_geometry(self._image, key)
+        shape, scale, translate = self._geometry(place)
         if self.layer is None:
-            self.layer = self._make(shape, translate)
+            self.layer = self._make(shape, scale, translate)
         else:
+            self._erase(self.layer)
             if self.layer.data.shape != shape:
                 self.layer.data = np.zeros(shape, dtype=np.uint8)
-            else:
-                self.layer.data[...] = 0
-            self.layer.translate = translate
-        self._key = key
+            self.layer.scale, self.layer.translate = scale, translate
+        self._place = place
         return self.layer
 
-    def _make(self, shape: tuple[int, ...], translate: NDArray[np.float64]) -> Labels:
+    def _make(self, shape: tuple[int, ...], scale: Any, translate: Any) -> Labels:
+        colours: dict[int | None, Any] = {
+            None: 'transparent',
+            0: 'transparent',
+            TINT: self._look.tint,
+            CONTOUR: self._look.contour,
+        }
         layer = Labels(
             np.zeros(shape, dtype=np.uint8),
-            name='Candidate',
+            name=self._look.name,
             opacity=1.0,
-            colormap=DirectLabelColormap(color_dict=_COLOURS),
-            **{**spatial_keywords(self._image), 'translate': translate},
+            colormap=DirectLabelColormap(color_dict=colours),
+            **{**spatial_keywords(self._image), 'scale': scale, 'translate': translate},
         )
         layer.editable = False
-        with self._selection_kept():
+        layers = self._viewer.layers
+        with self._prompts.selection_kept():
             self._viewer.add_layer(layer)
-            # Under the prompts, over everything else.
-            end = len(self._viewer.layers)
-            self._viewer.layers.move(end - 1, max(0, end - 3))
+            above = [layers.index(one) for one in self._prompts.layers if one in layers]
+            layers.move(len(layers) - 1, min(above, default=len(layers)))
         return layer

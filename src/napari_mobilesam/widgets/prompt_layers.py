@@ -86,6 +86,9 @@ class PromptLayers:
         Binds the keys on the layers.
     on_polarity
         Called when the polarity of the next point changed.
+    on_mouse
+        Called with the world position of the mouse as it moves over the image, ready to click
+        points, and with None when it is pressed.
     """
 
     def __init__(
@@ -95,12 +98,14 @@ class PromptLayers:
         on_change: Callable[[], object],
         keys: LayerKeys,
         on_polarity: Callable[[], object],
+        on_mouse: Callable[[Any], object],
     ) -> None:
         self._viewer = viewer
         self._image = image
         self._on_change = on_change
         self._keys = keys
         self._on_polarity = on_polarity
+        self._on_mouse = on_mouse
         self._connections: dict[str, Connections] = {}
         self._writing = False
         self._known: tuple[str, ...] = ()
@@ -151,6 +156,11 @@ class PromptLayers:
         yield
         if active is not None and active in self._viewer.layers:
             selection.active = active
+
+    @property
+    def layers(self) -> tuple[Any, ...]:
+        """The layers that there are."""
+        return tuple(layer for layer in (self.points, self.boxes) if layer is not None)
 
     # -- tools
 
@@ -284,8 +294,13 @@ class PromptLayers:
         connections.connect(layer.events.features, self._on_features)
         connections.connect(layer.events.set_data, self._on_features)
         connections.connect(layer.events.feature_defaults, self._on_feature_defaults)
-        layer.mouse_drag_callbacks.insert(0, self._flip_with_shift)
-        connections.on_close(partial(layer.mouse_drag_callbacks.remove, self._flip_with_shift))
+        for callbacks, callback in (
+            (layer.mouse_drag_callbacks, self._flip_with_shift),
+            (layer.mouse_drag_callbacks, self._on_press),
+            (layer.mouse_move_callbacks, self._on_move),
+        ):
+            callbacks.insert(0, callback)
+            connections.on_close(partial(callbacks.remove, callback))
         return layer
 
     def _make_boxes(self) -> Shapes:
@@ -346,6 +361,13 @@ class PromptLayers:
             )
             return  # which comes here again
         self._on_polarity()
+
+    def _on_move(self, layer: Any, event: Any) -> None:
+        if layer.mode == 'add':
+            self._on_mouse(event.position)
+
+    def _on_press(self, _layer: Any, _event: Any) -> None:
+        self._on_mouse(None)
 
     def _flip_with_shift(self, layer: Any, event: Any) -> Iterator[None]:
         """With Shift held, a click makes a point of the other polarity."""

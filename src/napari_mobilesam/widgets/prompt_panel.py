@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QButtonGroup, QGridLayout, QPushButton
+from qtpy.QtWidgets import QButtonGroup, QCheckBox, QGridLayout, QPushButton
 
 from napari_mobilesam.layers import NEGATIVE, POSITIVE
 
@@ -21,13 +21,16 @@ class PromptPanel(Section):
     polarity_chosen (str)
     boxes_chosen
     clear_clicked
+    hover_chosen (bool)
+        Whether to show what a click would give.
     """
 
     polarity_chosen = Signal(str)
     boxes_chosen = Signal()
     clear_clicked = Signal()
+    hover_chosen = Signal(bool)
 
-    def __init__(self) -> None:
+    def __init__(self, hover: bool) -> None:
         super().__init__('Prompts')
         self.positive = self._tool('Positive', 'Click on the object', 'toggle_polarity')
         self.negative = self._tool('Negative', 'Click beside it, or Shift-click', 'toggle_polarity')
@@ -46,11 +49,16 @@ class PromptPanel(Section):
             if button is not self.clear:
                 self._group.addButton(button)
         self.body.addLayout(grid)
+        self.hover = QCheckBox('Preview under the mouse')
+        self.hover.setChecked(hover)
+        describe(self.hover, 'toggle_hover')
+        self.body.addWidget(self.hover)
 
         self.positive.clicked.connect(lambda: self.polarity_chosen.emit(POSITIVE))
         self.negative.clicked.connect(lambda: self.polarity_chosen.emit(NEGATIVE))
         self.box.clicked.connect(self.boxes_chosen)
         self.clear.clicked.connect(self.clear_clicked)
+        self.hover.toggled.connect(self.hover_chosen)
 
     def show_tool(self, tool: str | None, polarity: str) -> None:
         """Press the button of the active tool; none, where another layer is active."""
@@ -63,6 +71,11 @@ class PromptPanel(Section):
             for button in self._group.buttons():
                 button.setChecked(button is pressed)
             self._group.setExclusive(True)
+
+    def show_hover(self, on: bool) -> None:
+        """Show whether the preview under the mouse is on."""
+        with QSignalBlocker(self.hover):
+            self.hover.setChecked(on)
 
     def show_theme(self, theme: str) -> None:
         """Colour napari's icons."""

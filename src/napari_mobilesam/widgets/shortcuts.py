@@ -51,6 +51,7 @@ SHORTCUTS = (
     Shortcut('commit', ('Enter',), 'Put the candidate into the labels and start the next object'),
     Shortcut('clear', ('Escape',), 'Remove the prompts of this object from this plane'),
     Shortcut('toggle_polarity', ('T',), 'Switch between positive and negative points'),
+    Shortcut('toggle_hover', ('H',), 'Show what a click would give under the mouse, or not'),
     Shortcut('use_points', ('P',), 'Click points'),
     Shortcut('use_boxes', ('B',), 'Draw a box'),
     Shortcut('next_candidate', ('N', 'Tab'), 'Show the next candidate', in_dock=False),

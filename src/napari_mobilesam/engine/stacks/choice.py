@@ -117,8 +117,8 @@ def find_on_slice(
     found = annotator.predict_many(source, [prompts for _, _, prompts in wishes], cancel)
     for (number, kind, _), prediction in zip(wishes, found, strict=True):
         for index in range(len(prediction.candidates)):
-            rows, columns, mask = prediction.patch(index)
-            patch = MaskPatch.cut(mask, rows.start or 0, columns.start or 0)
+            found_patch = prediction.patch(index)
+            patch = MaskPatch.cut(found_patch.mask, *found_patch.corner)
             score = prediction.candidates.score(index)
             offers[number].append(Chosen(_reachable(patch, expected[number]), score, 0.0, kind))
     chosen = [choose(offer, one.shape) for offer, one in zip(offers, expected, strict=True)]

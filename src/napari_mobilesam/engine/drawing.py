@@ -1,0 +1,76 @@
+"""Drawings: outlined masks on a grid that is small enough to be drawn anew all the time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .annotator import Prediction
+from .frame import Frame
+from .outline import contour_width, outline
+from .patch import Patch
+
+# A layer is uploaded as a whole whenever it changes: beyond these, it is drawn in coarser pixels.
+CANDIDATE_GRID = 4096
+HOVER_GRID = 512
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawing:
+    """An outlined mask, and where it is to be drawn.
+
+    Parameters
+    ----------
+    values : ndarray of uint8, shape (h, w)
+        Of `outline.TINT` and `outline.CONTOUR`.
+    corner : tuple of (int, int)
+        Row and column of the first of them in the grid.
+    grid : tuple of (int, int)
+        Rows and columns over the area of the frame; fewer than its own where it is drawn coarsely.
+    frame : Frame
+        The part of the plane that the grid covers.
+    """
+
+    values: NDArray[np.uint8]
+    corner: tuple[int, int]
+    grid: tuple[int, int]
+    frame: Frame
+
+
+def draw_patch(patch: Patch, limit: int = CANDIDATE_GRID) -> Drawing:
+    """Draw a patch of a plane: pixel by pixel, or coarser on planes beyond `limit`."""
+    frame = Frame.whole(patch.shape)
+    shown = _resampled(patch, grid_within(patch.shape, limit))
+    values = outline(shown.mask, contour_width(shown.shape))
+    return Drawing(values, shown.corner, shown.shape, frame)
+
+
+def draw_hover(prediction: Prediction, prompted_only: bool, limit: int = HOVER_GRID) -> Drawing:
+    """Draw the best mask of a prediction, decided on the logits and not at full size."""
+    grid = grid_within(prediction.frame.shape, limit)
+    patch = prediction.coarse_patch(grid, prompted_only=prompted_only)
+    return Drawing(outline(patch.mask, 1), patch.corner, grid, prediction.frame)
+
+
+def grid_within(shape: tuple[int, int], limit: int) -> tuple[int, int]:
+    """Return rows and columns of a grid over a region: its own, or fewer, of the same aspect."""
+    longest = max(shape)
+    if longest <= limit:
+        return shape
+    rows, columns = (max(1, round(side * limit / longest)) for side in shape)
+    return rows, columns
+
+
+def _resampled(patch: Patch, grid: tuple[int, int]) -> Patch:
+    """Return the patch on another grid, by the pixel under the centre of each new one."""
+    if grid == patch.shape:
+        return patch
+    parts, sources = [], []
+    for part, side, count in zip((patch.rows, patch.columns), patch.shape, grid, strict=True):
+        places = ((np.arange(count) + 0.5) * side / count).astype(np.intp)
+        start, stop = (int(n) for n in np.searchsorted(places, (part.start, part.stop)))
+        parts.append(slice(start, stop))
+        sources.append(places[start:stop] - part.start)
+    return Patch(parts[0], parts[1], patch.mask[np.ix_(*sources)], grid)
