@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -102,6 +102,19 @@ def find_on_slice(
     Cancelled
         If the token was cancelled.
     """
+    chosen = ask_on_slice(annotator, source, expected, standing, mode, cancel)
+    return settle(chosen, expected, standing, source.shape)
+
+
+def ask_on_slice(
+    annotator: Annotator,
+    source: PlaneSource,
+    expected: Sequence[Expected],
+    standing: Sequence[MaskPatch],
+    mode: Mode,
+    cancel: CancelToken | None = None,
+) -> list[Chosen]:
+    """Find objects as `find_on_slice` does, but let their masks overlap."""
     centres = [interior_points(one.shape)[0] for one in expected]
     others = [interior_points(patch)[0] for patch in standing if patch]
     wishes: list[tuple[int, str, Prompts]] = []
@@ -121,12 +134,7 @@ def find_on_slice(
             patch = MaskPatch.cut(found_patch.mask, *found_patch.corner)
             score = prediction.candidates.score(index)
             offers[number].append(Chosen(_reachable(patch, expected[number]), score, 0.0, kind))
-    chosen = [choose(offer, one.shape) for offer, one in zip(offers, expected, strict=True)]
-    patches = _settle(chosen, expected, standing, source.shape)
-    return [
-        Chosen(patch, one.score, one.agreement, one.mode)
-        for one, patch in zip(chosen, patches, strict=True)
-    ]
+    return [choose(offer, one.shape) for offer, one in zip(offers, expected, strict=True)]
 
 
 def choose(offers: Sequence[Chosen], shape: MaskPatch) -> Chosen:
@@ -181,12 +189,12 @@ def _reachable(patch: MaskPatch, one: Expected) -> MaskPatch:
     return MaskPatch.cut(patch.within(rows, columns) & near, rows.start, columns.start)
 
 
-def _settle(
+def settle(
     chosen: Sequence[Chosen],
     expected: Sequence[Expected],
     standing: Sequence[MaskPatch],
     size: tuple[int, int],
-) -> list[MaskPatch]:
+) -> list[Chosen]:
     """Give each pixel to one object, and keep the parts that belong to the expected shape.
 
     A pixel that two objects claim goes to the one that it was expected of; else to the one that
@@ -214,5 +222,5 @@ def _settle(
             hit = np.unique(parts[mask & expected[number].shape.within(patch.rows, patch.columns)])
             if hit.size:
                 mask = np.isin(parts, hit)
-        settled.append(MaskPatch.cut(mask, patch.row, patch.column))
+        settled.append(replace(one, patch=MaskPatch.cut(mask, patch.row, patch.column)))
     return settled
