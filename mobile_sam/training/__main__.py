@@ -6,45 +6,30 @@ import argparse
 import dataclasses
 import logging
 import os
-from pathlib import Path
 from typing import Any
 
 from .config import TrainConfig
-
-_HELP = {
-    'data': 'folder with manifest.json or NAME_image/NAME_label pairs',
-    'out': 'folder for state, log, reports and weights; a run found there is resumed',
-    'phase': "'crops': everything, on windows; 'frames': decoder only, on whole frames",
-    'minutes': 'length of the run; the learning rate follows the time',
-    'steps': 'length of the run in steps, instead of minutes',
-    'init': 'checkpoint to start from',
-    'limit': 'use only so many images, for training and validation alike (overfitting test)',
-}
+from .options import options
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser; each field of `TrainConfig` is an option."""
     made = argparse.ArgumentParser('python -m mobile_sam.training', description=__doc__)
-    for field in dataclasses.fields(TrainConfig):
-        kind = str(field.type)
-        options: dict[str, Any] = {'help': _HELP.get(field.name), 'dest': field.name}
-        if field.default is dataclasses.MISSING:
-            options['required'] = True
+    for option in options():
+        # argparse reads per cent signs.
+        given: dict[str, Any] = {'help': option.help.replace('%', '%%'), 'dest': option.name}
+        if option.default is dataclasses.MISSING:
+            given['required'] = True
         else:
-            options['default'] = field.default
-        if kind == 'bool':
-            options['action'] = argparse.BooleanOptionalAction
-        elif kind.startswith('tuple'):
-            options.update(nargs='+', type=_element_type(kind))
+            given['default'] = option.default
+        if option.kind is bool:
+            given['action'] = argparse.BooleanOptionalAction
         else:
-            name = kind.split(' ', 1)[0]
-            options['type'] = {'Path': Path, 'int': int, 'float': float, 'str': str}[name]
-        made.add_argument('--' + field.name.replace('_', '-'), **options)
+            given['type'] = option.kind
+            if option.several:
+                given['nargs'] = '+'
+        made.add_argument('--' + option.name.replace('_', '-'), **given)
     return made
-
-
-def _element_type(kind: str) -> type:
-    return next(t for t in (int, float, str) if t.__name__ in kind)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 FRAME = 1024
 """Side of the square that inference scales and pads every image to, in model pixels."""
 
+PHASES = ('crops', 'frames', 'distill')
+
 STRIDE = 16
 """Model pixels per embedding token."""
 
@@ -26,16 +28,36 @@ class TrainConfig:
     Parameters
     ----------
     data : Path
-        Folder with ``manifest.json``, or with pairs ``NAME_image.*`` and ``NAME_label.*``.
+        Folder with ``manifest.json``, with pairs ``NAME_image.*`` and ``NAME_label.*``, or with
+        folders ``images`` and ``labels``.
     out : Path
-        Folder for checkpoints, the CSV log and the reports.
+        Folder for state, log, reports and weights; a run that is found there is resumed.
     phase : str
         ``'crops'`` trains everything on windows of the 1024 frame; ``'frames'`` freezes the
-        encoder and tunes the prompt encoder and decoder on embeddings of whole frames.
+        encoder and tunes the prompt encoder and decoder on embeddings of whole frames;
+        ``'distill'`` teaches the encoder the embeddings of `teacher`, whose prompt encoder and
+        decoder it takes over as they are.
     minutes, steps : float or int, optional
-        Length of the phase.
+        Length of the phase; one of the two.
     init : Path, optional
         Checkpoint whose weights the run starts from.
+    teacher : Path, optional
+        Checkpoint of any SAM architecture, for phase ``'distill'``.
+    teacher_cache : Path, optional
+        Folder for the teacher's embeddings, which may be shared by runs; by default
+        ``embeddings`` in `out`.
+    seed : int
+        What all random numbers follow from.
+    device : str
+        ``'cpu'``, ``'cuda'``, ``'cuda:1'``, ``'mps'``; under ``torchrun``, ``'cuda'`` gives each
+        process its own GPU.
+    amp, compile : bool
+        Compute in bfloat16 where that is safe, and compile the encoder. Both pay on a GPU, and
+        not on most CPUs.
+    threads : int
+        Threads of each process on the CPU.
+    channels_last : bool
+        Memory layout that convolutions prefer.
     positions, decoder : str
         ``'keep'`` those of `init`; or ``'draw'`` position frequencies anew, ``'start'`` with a new
         prompt encoder and decoder. See `mobile_sam.training.optim`.
@@ -59,10 +81,23 @@ class TrainConfig:
         teach the decoder to follow prompts.
     simulated : float
         Share of windows from the simulator.
+    augment : bool
+        Change intensities, sharpness and orientation of windows at random.
     aux_weight : float
         Weight of the auxiliary dense loss at the start; it decays linearly to zero.
+    lr, weight_decay, warmup, clip : float
+        Highest learning rate and weight decay of AdamW, share of the run in which the rate rises,
+        largest norm of the gradient.
     ema : float
         Decay of the averaged weights that are validated and exported.
+    limit : int, optional
+        Use only so many images, for training and validation alike: an overfitting test.
+    validate_minutes, save_minutes : float
+        How often to validate, and to save the state that a killed run resumes from.
+    validate_images, validate_objects : int
+        Planes of each modality, and objects of each plane, to validate on.
+    cached_frames : int
+        Frames that phase ``'frames'`` embeds and keeps.
     """
 
     data: Path
@@ -71,11 +106,14 @@ class TrainConfig:
     minutes: float | None = None
     steps: int | None = None
     init: Path | None = None
+    teacher: Path | None = None
+    teacher_cache: Path | None = None
     positions: str = 'keep'
     decoder: str = 'keep'
     seed: int = 0
     device: str = 'cpu'
     amp: bool = False
+    compile: bool = False
     threads: int = 2
     channels_last: bool = True
     crop_sizes: tuple[int, ...] = (224, 448, 192)
@@ -103,8 +141,13 @@ class TrainConfig:
     cached_frames: int = 240
 
     def __post_init__(self) -> None:
-        if self.phase not in ('crops', 'frames'):
-            raise ValueError(f"phase must be 'crops' or 'frames'; got {self.phase!r}.")
+        if self.phase not in PHASES:
+            raise ValueError(f'phase must be one of {", ".join(PHASES)}; got {self.phase!r}.')
+        if (self.phase == 'distill') != (self.teacher is not None):
+            raise ValueError(
+                "Phase 'distill' needs a teacher, and no other phase takes one; "
+                f'got phase {self.phase!r} and teacher {self.teacher}.'
+            )
         if (self.minutes is None) == (self.steps is None):
             raise ValueError(
                 'Give the length of the run either as minutes or as steps; '

@@ -64,28 +64,43 @@ def read_items(folder: Path) -> list[Item]:
     ----------
     folder : Path
         Holds ``manifest.json`` (a list ``items`` with ``image``, ``label``, ``modality`` and
-        ``group``), or pairs of files called ``NAME_image.*`` and ``NAME_label.*``. Each of such
-        pairs is its own group, and the parent folder's name its modality.
+        ``group``); or pairs of files called ``NAME_image.*`` and ``NAME_label.*``, or folders
+        ``images`` and ``labels`` (or ``masks``) whose files have equal stems, both also further
+        down. Each of such pairs is its own group. Its modality is the name of the folder that
+        it, or its ``images``, is in.
 
     Raises
     ------
     TrainingDataError
-        If there is nothing to train on, or a file of the manifest is missing.
+        If there is nothing to train on, the manifest is not as it should be, or a file that it
+        names or the other half of a pair is missing.
     """
     manifest = folder / 'manifest.json'
-    items = _from_manifest(manifest) if manifest.is_file() else _from_pairs(folder)
+    if manifest.is_file():
+        items = _from_manifest(manifest)
+    else:
+        items = _from_pairs(folder) or _from_folders(folder)
     if not items:
         raise TrainingDataError(
-            f'{folder} has no manifest.json and no pairs NAME_image.png / NAME_label.png; '
-            'give a folder with one of the two.'
+            f'{folder} has no manifest.json, no pairs NAME_image.png / NAME_label.png and no '
+            'folders images and labels (or masks) with files of equal names; give a folder with '
+            'one of the three.'
         )
     return items
 
 
 def _from_manifest(manifest: Path) -> list[Item]:
-    entries = json.loads(manifest.read_text(encoding='utf-8'))['items']
+    try:
+        entries = json.loads(manifest.read_text(encoding='utf-8'))['items']
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingDataError(
+            f'{manifest} should be a JSON object with a list "items"; found {error!r}.'
+        ) from error
     items: list[Item] = []
-    for entry in entries:
+    for number, entry in enumerate(entries):
+        missing = [k for k in ('id', 'image', 'label', 'modality', 'group') if k not in entry]
+        if missing:
+            raise TrainingDataError(f'{manifest}: item {number} has no {", ".join(missing)}.')
         image, label = (manifest.parent / entry[key] for key in ('image', 'label'))
         for path in (image, label):
             if not path.is_file():
@@ -113,10 +128,32 @@ def _from_pairs(folder: Path) -> list[Item]:
         labels = [p for s in SUFFIXES if (p := image.with_name(f'{stem}_label{s}')).is_file()]
         if not labels:
             raise TrainingDataError(f'{image} has no label file {stem}_label.* beside it.')
-        modality = image.parent.name if image.parent != folder else 'images'
-        name = str(image.with_name(stem).relative_to(folder))
-        items.append(Item(name, modality, modality, name, image, labels[0]))
+        items.append(_pair(folder, image.with_name(stem), image, labels[0]))
     return items
+
+
+def _from_folders(folder: Path) -> list[Item]:
+    items: list[Item] = []
+    for images in sorted(p for p in folder.rglob('images') if p.is_dir()):
+        labels = next((p for n in ('labels', 'masks') if (p := images.with_name(n)).is_dir()), None)
+        if labels is None:
+            continue
+        known = {p.stem: p for p in sorted(labels.iterdir()) if p.suffix.lower() in SUFFIXES}
+        for image in sorted(images.iterdir()):
+            if image.suffix.lower() not in SUFFIXES:
+                continue
+            if image.stem not in known:
+                raise TrainingDataError(
+                    f'{image} has no label file of the same name, {labels / image.stem}.*'
+                )
+            items.append(_pair(folder, images.with_name(image.stem), image, known[image.stem]))
+    return items
+
+
+def _pair(folder: Path, place: Path, image: Path, label: Path) -> Item:
+    modality = place.parent.name if place.parent != folder else 'images'
+    name = place.relative_to(folder).as_posix()
+    return Item(name, modality, modality, name, image, label)
 
 
 def split_items(items: Iterable[Item]) -> tuple[list[Item], list[Item]]:

@@ -6,21 +6,23 @@ import json
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
 
 from mobile_sam.build_sam import build_sam_vit_t
-from mobile_sam.checkpoints import save_checkpoint
+from mobile_sam.checkpoints import load_model, load_state_dict, save_checkpoint
 
 from .auxiliary import AuxiliaryHead, auxiliary_loss, targets_tensor
 from .batches import CropSource
 from .data import Reader, read_items, split_items
+from .distill import DistillBatch, DistillSource, TeacherEmbeddings, distill_loss, take_decoder
+from .logs import Logs
 from .model_step import StepResult, interactive_loss
 from .optim import Average, draw_positions, parameter_groups, prepare_start, rate
 from .ranks import Ranks
-from .state import CsvLog, load, save_atomically
+from .state import load, save_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,10 +34,11 @@ if TYPE_CHECKING:
     from .config import TrainConfig
     from .data import Item
 
+OnStep: TypeAlias = 'Callable[[Trainer, dict[str, float]], None]'
+
 logger = logging.getLogger(__name__)
 
 STATE_NAME = 'state.pt'
-LOG_NAME = 'log.csv'
 EXPORT_NAME = 'weights.pt'
 
 
@@ -70,7 +73,12 @@ class Trainer:
                 )  # fmt: skip
             elif config.positions == 'draw':
                 draw_positions(self.model, config.seed)
+        self.embeddings = self._teacher()
         self.model.to(self.device)
+        self.encoder: torch.nn.Module = self.model.image_encoder
+        if config.compile:
+            # Shares its weights with the model, whose state keeps its names.
+            self.encoder = torch.compile(self.encoder)  # type: ignore[assignment]
         self.head = AuxiliaryHead().to(self.device)
         self.source = self._source()
         # The classifier head belongs to the layout of the checkpoint but is never used.
@@ -83,11 +91,12 @@ class Trainer:
             betas=(0.9, 0.98),
         )
         self.step, self.elapsed = 0, 0.0
+        self.recent: list[dict[str, float]] = []
         config.out.mkdir(parents=True, exist_ok=True)
         if (config.out / STATE_NAME).is_file():
             self._resume(load(config.out / STATE_NAME))
         if self.ranks.leads:
-            self.log = CsvLog(config.out / LOG_NAME, step=self.step)
+            self.log = Logs(config.out, step=self.step)
             settings = json.dumps(config.as_dict(), indent=2)
             (config.out / 'config.json').write_text(settings, encoding='utf-8')
 
@@ -97,6 +106,8 @@ class Trainer:
                 for part in self._stem():
                     part.requires_grad_(False)
             return [self.model, self.head]
+        if self.config.phase == 'distill':
+            return [self.model.image_encoder]
         self.model.image_encoder.requires_grad_(False)
         return [self.model.prompt_encoder, self.model.mask_decoder]
 
@@ -105,10 +116,24 @@ class Trainer:
         names = ('patch_embed', 'layers.0')
         return [self.model.image_encoder.get_submodule(name) for name in names]
 
-    def _source(self) -> Callable[[int], Batch]:
+    def _teacher(self) -> TeacherEmbeddings | None:
+        """Load the teacher of a distillation, and take over its decoder."""
+        if self.config.teacher is None:
+            return None
+        teacher = load_model(self.config.teacher, self.device)
+        take_decoder(self.model, teacher.model)
+        return TeacherEmbeddings(
+            teacher, self.config.teacher_cache or self.config.out / 'embeddings'
+        )
+
+    def _source(self) -> Callable[[int], Batch | DistillBatch]:
+        if self.config.phase != 'frames' and self.config.channels_last:
+            self.model.image_encoder.to(memory_format=torch.channels_last)
+        if self.embeddings is not None:
+            return DistillSource(
+                self.embeddings, self.train_items, self.reader, self.config, self.ranks.size
+            )
         if self.config.phase == 'crops':
-            if self.config.channels_last:
-                self.model.image_encoder.to(memory_format=torch.channels_last)
             return CropSource(self.train_items, self.reader, self.config, self.ranks.size)
         from .frames import FrameSource
 
@@ -121,8 +146,13 @@ class Trainer:
             return self.step / self.config.steps
         return self.elapsed / (60 * (self.config.minutes or 1))
 
-    def run(self) -> Path:
+    def run(self, on_step: OnStep | None = None) -> Path:
         """Train to the end.
+
+        Parameters
+        ----------
+        on_step : callable, optional
+            Told after each step: the trainer, and the step's numbers.
 
         Returns
         -------
@@ -131,7 +161,6 @@ class Trainer:
         """
         config = self.config
         saved = validated = self.elapsed
-        recent: list[dict[str, float]] = []
         self._set_mode()
         # One batch is prepared while the last one is learned from.
         with ThreadPoolExecutor(1) as pool:
@@ -140,15 +169,16 @@ class Trainer:
             while self.progress < 1:
                 batch = coming.result()
                 coming = pool.submit(self.source, self._batch_number() + self.ranks.size)
-                recent.append(self.train_step(batch))
+                self.recent.append(self.train_step(batch))
                 self.step += 1
                 # All processes must agree on the time, or they would not stop at the same step.
                 self.elapsed = self.ranks.agree(time.monotonic() - start, self.device)
                 if not self.ranks.leads:
                     continue
+                if on_step is not None:
+                    on_step(self, self.recent[-1])
                 if self.step % 20 == 0:
-                    self._report(recent)
-                    recent = []
+                    self._report()
                 if self.elapsed - saved >= 60 * config.save_minutes:
                     self.save()
                     saved = self.elapsed
@@ -156,17 +186,18 @@ class Trainer:
                     self.validate()
                     validated = time.monotonic() - start
         if self.ranks.leads:
-            self._report(recent)
+            self._report()
             self.save()
             save_checkpoint(self.average.state, config.out / EXPORT_NAME)
             self.validate()
+            self.log.close()
         self.ranks.close()
         return config.out / EXPORT_NAME
 
     def _batch_number(self) -> int:
         return self.step * self.ranks.size + self.ranks.rank
 
-    def train_step(self, batch: Batch) -> dict[str, float]:
+    def train_step(self, batch: Batch | DistillBatch) -> dict[str, float]:
         """Learn from one batch and return the numbers for the log."""
         config = self.config
         lr = config.lr * rate(self.progress, config.warmup)
@@ -178,12 +209,15 @@ class Trainer:
         rng = np.random.default_rng([config.seed, self._batch_number(), 5])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.amp):
             features = batch.images.to(self.device)
-            if config.phase == 'crops':
-                features = self.model.image_encoder(self._laid_out(features))
-            result = interactive_loss(self.model, features, batch, rng, corrections=corrections)
+            if config.phase != 'frames':
+                features = self.encoder(self._laid_out(features))
+            if isinstance(batch, DistillBatch):
+                result = distill_loss(features, batch)
+            else:
+                result = interactive_loss(self.model, features, batch, rng, corrections=corrections)
             loss, aux = result.loss, float('nan')
             weight = config.aux_weight * max(0.0, 1 - self.progress)
-            if config.phase == 'crops' and weight > 0:
+            if config.phase == 'crops' and not isinstance(batch, DistillBatch) and weight > 0:
                 maps = self.head(features)
                 wanted = targets_tensor(batch.labels, batch.side)
                 side_loss = auxiliary_loss(maps, wanted.to(self.device))
@@ -207,13 +241,15 @@ class Trainer:
 
     def _set_mode(self) -> None:
         self.model.train()
-        if self.config.phase != 'crops':
+        if self.config.phase == 'frames':
             self.model.image_encoder.eval()
         elif self.config.freeze_stem:
             for part in self._stem():
                 part.eval()
 
-    def _report(self, recent: list[dict[str, float]]) -> None:
+    def _report(self) -> None:
+        """Log the means of the steps since the last report."""
+        recent, self.recent = self.recent, []
         if not recent:
             return
         means = {
@@ -239,6 +275,7 @@ class Trainer:
                 'optimiser': self.optimiser.state_dict(),
                 'step': self.step,
                 'elapsed': self.elapsed,
+                'recent': self.recent,
                 'phase': self.config.phase,
             },
             self.config.out / STATE_NAME,
@@ -255,6 +292,7 @@ class Trainer:
         self.average.load(state['average'], state['updates'])
         self.optimiser.load_state_dict(state['optimiser'])
         self.step, self.elapsed = state['step'], state['elapsed']
+        self.recent = state.get('recent', [])
         logger.info('resumed at step %d, %.1f min', self.step, self.elapsed / 60)
 
     def averaged_model(self) -> Sam:
@@ -306,14 +344,10 @@ def _items(config: TrainConfig) -> tuple[list[Item], list[Item]]:
 
 
 def initialise(model: Sam, path: Path) -> None:
-    """Load weights from an exported file, or the averaged ones of a run's state."""
-    content = load(path)
-    weights = content.get('average', content)
-    model.load_state_dict(
-        {name: v.float() if v.is_floating_point() else v for name, v in weights.items()}
-    )
+    """Load weights from a checkpoint, or the averaged ones of a run's state."""
+    model.load_state_dict(load_state_dict(path, model=model))
 
 
-def train(config: TrainConfig) -> Path:
-    """Train, or go on training, and return the exported weights."""
-    return Trainer(config).run()
+def train(config: TrainConfig, on_step: OnStep | None = None) -> Path:
+    """Train, or go on training, and return the exported weights; see `Trainer.run`."""
+    return Trainer(config).run(on_step)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +63,9 @@ def precision(
     ndarray, (len(thresholds),)
         1 where there is nothing to find and nothing was found.
     """
+    # Imported here, as it adds a warning filter to the process.
+    from scipy.optimize import linear_sum_assignment
+
     first, second = _numbered(wanted), _numbered(found)
     rows, cols = (int(labels.max(initial=0)) + 1 for labels in (first, second))
     table = np.bincount(first * cols + second, minlength=rows * cols).reshape(rows, cols)

@@ -66,6 +66,34 @@ def test_pairs_are_found_and_a_missing_label_is_named(tmp_path: Path):
     assert (sample.labels == 1).all()
 
 
+def test_two_folders_with_equal_stems(tmp_path: Path):
+    for modality, labels in (('em', 'labels'), ('dic', 'masks')):
+        for kind in ('images', labels):
+            (tmp_path / modality / kind).mkdir(parents=True)
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / modality / 'images' / 'a.jpg')
+        Image.fromarray(np.ones((8, 8), np.uint16)).save(tmp_path / modality / labels / 'a.png')
+    items = read_items(tmp_path)
+    assert [(i.name, i.modality, i.group) for i in items] == [
+        ('dic/a', 'dic', 'dic/a'), ('em/a', 'em', 'em/a'),
+    ]  # fmt: skip
+    assert (Reader()(items[0]).labels == 1).all()
+    (one,) = read_items(tmp_path / 'em')
+    assert (one.name, one.modality) == ('a', 'images')
+    (tmp_path / 'em' / 'labels' / 'a.png').unlink()
+    with pytest.raises(TrainingDataError, match='same name'):
+        read_items(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [('[1', 'items'), ('[]', 'items'), ('{"items": [{"id": "a"}]}', 'item 0 has no image')],
+)
+def test_a_wrong_manifest_is_told(tmp_path: Path, content: str, words: str):
+    (tmp_path / 'manifest.json').write_text(content)
+    with pytest.raises(TrainingDataError, match=words):
+        read_items(tmp_path)
+
+
 def test_an_empty_folder_is_refused(tmp_path: Path):
     with pytest.raises(TrainingDataError, match=r'manifest\.json'):
         read_items(tmp_path)

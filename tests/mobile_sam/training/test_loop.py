@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import logging
+import math
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from mobile_sam.training import TrainConfig
 from mobile_sam.training.__main__ import parser
 from mobile_sam.training.auxiliary import auxiliary_targets
 from mobile_sam.training.batches import CropSource
-from mobile_sam.training.loop import EXPORT_NAME, LOG_NAME, STATE_NAME, Trainer, train
+from mobile_sam.training.logs import CSV_NAME
+from mobile_sam.training.loop import EXPORT_NAME, STATE_NAME, Trainer, train
 from mobile_sam.training.state import save_atomically
 
 
@@ -73,7 +75,7 @@ def test_the_export_is_float16_and_loads_strictly(config: TrainConfig):
     state = torch.load(path, weights_only=True)
     assert {v.dtype for v in state.values() if v.is_floating_point()} == {torch.float16}
     build_sam_vit_t().load_state_dict(state, strict=True)
-    rows = list(csv.DictReader((config.out / LOG_NAME).read_text().splitlines()))
+    rows = list(csv.DictReader((config.out / CSV_NAME).read_text().splitlines()))
     assert [int(r['step']) for r in rows] == [1]
     assert float(rows[0]['loss']) > 0
 
@@ -115,6 +117,59 @@ def test_bad_gradients_change_nothing(config: TrainConfig, caplog: pytest.LogCap
     assert 'not finite' in caplog.text
     weights = dict(trainer.model.named_parameters())
     assert all(torch.equal(before[name], value) for name, value in weights.items())
+
+
+def test_bfloat16_learns_in_float32(config: TrainConfig):
+    """The autocast path of GPUs, on the CPU: weights and gradients stay float32."""
+    trainer = Trainer(dataclasses.replace(config, amp=True, corrections=(0.0, 1.0)))
+    before = {n: p.detach().clone() for n, p in trainer.model.named_parameters()}
+    row = trainer.train_step(trainer.source(0))
+    assert math.isfinite(row['loss'])
+    assert math.isfinite(row['grad'])
+    assert row['grad'] > 0
+    parameters = dict(trainer.model.named_parameters())
+    assert {p.dtype for p in parameters.values()} == {torch.float32}
+    assert {p.grad.dtype for p in parameters.values() if p.grad is not None} == {torch.float32}
+    # Encoder, prompt encoder and decoder all moved.
+    for part in ('image_encoder.layers.1', 'prompt_encoder.point', 'mask_decoder.transformer'):
+        assert any(
+            not torch.equal(before[name], value)
+            for name, value in parameters.items()
+            if name.startswith(part)
+        )
+
+
+def test_a_compiled_encoder_learns_the_models_own_weights(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+):
+    compiled = []
+
+    class Compiled(torch.nn.Module):
+        """As torch.compile: another module over the same weights, with names of its own."""
+
+        def __init__(self, module: torch.nn.Module) -> None:
+            super().__init__()
+            self._orig_mod = module
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            compiled.append(images.shape)
+            return self._orig_mod(images)
+
+    monkeypatch.setattr(torch, 'compile', Compiled)
+    path = train(dataclasses.replace(config, compile=True, steps=2))
+    assert [shape[-1] for shape in compiled] == [64, 64]
+    plain = train(dataclasses.replace(config, steps=2, out=config.out.with_name('plain')))
+    first, second = (torch.load(p, weights_only=True) for p in (path, plain))
+    assert list(first) == list(second)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_resumed_run_logs_what_a_whole_one_does(config: TrainConfig):
+    """The means of 20 steps reach back beyond the kill."""
+    trainer = Trainer(config)
+    trainer.recent = [{'loss': 1.0}]
+    trainer.save()
+    assert Trainer(config).recent == [{'loss': 1.0}]
 
 
 def test_saving_leaves_the_old_file_when_interrupted(
