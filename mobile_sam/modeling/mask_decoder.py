@@ -103,10 +103,12 @@ class MaskDecoder(nn.Module):
         image_pe: Tensor,
         sparse_prompt_embeddings: Tensor,
         dense_prompt_embeddings: Tensor,
+        key_bias: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Predict all masks: the unambiguous one first, then the candidates.
 
-        Parameters as in :meth:`forward`; returns logits (B, 4, 4h, 4w) and IoU (B, 4).
+        Parameters as in :meth:`forward`, `key_bias` as in :class:`TwoWayTransformer`; returns
+        logits (B, 4, 4h, 4w) and IoU (B, 4).
 
         Raises
         ------
@@ -123,7 +125,7 @@ class MaskDecoder(nn.Module):
         tokens = torch.cat([own_tokens.expand(batch, -1, -1), sparse_prompt_embeddings], dim=1)
         features = image_embeddings + dense_prompt_embeddings
         encoding = image_pe.expand(batch, -1, -1, -1)
-        tokens, flat = self.transformer(features, encoding, tokens)
+        tokens, flat = self.transformer(features, encoding, tokens, key_bias)
         iou_token, mask_tokens = tokens[:, 0], tokens[:, 1 : 1 + self.num_mask_tokens]
 
         upscaled = self.output_upscaling(flat.transpose(1, 2).reshape(features.shape))

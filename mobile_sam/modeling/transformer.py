@@ -42,10 +42,16 @@ class Attention(nn.Module):
     def _heads(self, x: Tensor) -> Tensor:
         return x.view(*x.shape[:2], self.num_heads, -1).transpose(1, 2)
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attend from `q` (B, Nq, C) to `k`, `v` (B, Nk, C); returns (B, Nq, C)."""
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Attend from `q` (B, Nq, C) to `k`, `v` (B, Nk, C); returns (B, Nq, C).
+
+        `bias` (Nk,), if given, is added to the attention logits of each key.
+        """
         out = F.scaled_dot_product_attention(
-            self._heads(self.q_proj(q)), self._heads(self.k_proj(k)), self._heads(self.v_proj(v))
+            self._heads(self.q_proj(q)),
+            self._heads(self.k_proj(k)),
+            self._heads(self.v_proj(v)),
+            attn_mask=None if bias is None else bias.view(1, 1, 1, -1),
         )
         result: Tensor = self.out_proj(out.transpose(1, 2).flatten(2))
         return result
@@ -90,7 +96,12 @@ class TwoWayAttentionBlock(nn.Module):
         self.skip_first_layer_pe = skip_first_layer_pe
 
     def forward(
-        self, queries: Tensor, keys: Tensor, query_pe: Tensor, key_pe: Tensor
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        query_pe: Tensor,
+        key_pe: Tensor,
+        key_bias: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Update `queries` (B, Nq, C) and `keys` (B, Nk, C), with their encodings."""
         if self.skip_first_layer_pe:
@@ -101,7 +112,7 @@ class TwoWayAttentionBlock(nn.Module):
         queries = self.norm1(queries)
 
         placed_keys = keys + key_pe
-        attended = self.cross_attn_token_to_image(queries + query_pe, placed_keys, keys)
+        attended = self.cross_attn_token_to_image(queries + query_pe, placed_keys, keys, key_bias)
         queries = self.norm2(queries + attended)
         queries = self.norm3(queries + self.mlp(queries))
 
@@ -147,7 +158,11 @@ class TwoWayTransformer(nn.Module):
         self.norm_final_attn = nn.LayerNorm(embedding_dim)
 
     def forward(
-        self, image_embedding: Tensor, image_pe: Tensor, point_embedding: Tensor
+        self,
+        image_embedding: Tensor,
+        image_pe: Tensor,
+        point_embedding: Tensor,
+        key_bias: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Run the transformer.
 
@@ -157,6 +172,9 @@ class TwoWayTransformer(nn.Module):
             (B, C, h, w): features and their positional encoding.
         point_embedding
             (B, N, C): the tokens.
+        key_bias
+            (h · w,), added to the attention logits of image features. Training shows the decoder
+            a sample of the image, in which a feature stands for several: log of how many.
 
         Returns
         -------
@@ -167,6 +185,8 @@ class TwoWayTransformer(nn.Module):
         key_pe = image_pe.flatten(2).transpose(1, 2)
         queries = point_embedding
         for layer in self.layers:
-            queries, keys = layer(queries, keys, point_embedding, key_pe)
-        attended = self.final_attn_token_to_image(queries + point_embedding, keys + key_pe, keys)
+            queries, keys = layer(queries, keys, point_embedding, key_pe, key_bias)
+        attended = self.final_attn_token_to_image(
+            queries + point_embedding, keys + key_pe, keys, key_bias
+        )
         return self.norm_final_attn(queries + attended), keys

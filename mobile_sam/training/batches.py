@@ -13,10 +13,20 @@ import numpy as np
 import torch
 
 from .augment import augment
+from .config import STRIDE
 from .crops import LARGEST, cut, draw_window, typical_size
 from .data import Sample, modality_weights, to_uint8
 from .prompts import first_prompts, visible_objects
-from .views import View, draw_view, draw_view_side
+from .views import (
+    TOKENS,
+    View,
+    draw_far,
+    draw_view,
+    draw_view_side,
+    pooled,
+    suiting_objects,
+    token_blocks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +39,9 @@ if TYPE_CHECKING:
 
 PIXEL_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 PIXEL_STD = np.array([58.395, 57.12, 57.375], np.float32)
+
+LOGIT_STEP = 4
+"""Model pixels per pixel of the decoder's logits."""
 
 SMALL_WINDOW = 256
 """Windows of up to so many model pixels are for small objects too."""
@@ -47,8 +60,13 @@ class Batch:
     side : int
         Model pixels of a window.
     views : tuple of View, N
-        All of one size.
+        All of one size, t / 4 tokens.
     targets : Tensor, float32, (N, t, t)
+        The share of each logit pixel that is object.
+    far : Tensor, int64, (N, K)
+        Tokens outside of each view that are shown with it, as a sample of the rest; K may be 0.
+    far_targets : Tensor, float32, (N, K, 16)
+        Targets of the logit pixels of those tokens.
     coords : Tensor, float32, (N, 2, 2)
     point_labels : Tensor, int64, (N, 2)
     is_box : Tensor, bool, (N,)
@@ -59,14 +77,17 @@ class Batch:
     side: int
     views: tuple[View, ...]
     targets: torch.Tensor
+    far: torch.Tensor
+    far_targets: torch.Tensor
     coords: torch.Tensor
     point_labels: torch.Tensor
     is_box: torch.Tensor
 
     @property
-    def step(self) -> float:
-        """Model pixels per target pixel."""
-        return self.side / self.labels.shape[-1]
+    def far_weight(self) -> float:
+        """How many tokens outside of its view each of the far ones stands for."""
+        near = (self.targets.shape[-1] // 4) ** 2
+        return (TOKENS**2 - near) / max(1, self.far.shape[1])
 
 
 def normalise(image: NDArray[np.uint8], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -84,6 +105,7 @@ def collate(
     prompts: int,
     box_share: float,
     view_side: int | None = None,
+    far: int = 0,
 ) -> Batch:
     """Draw prompts for crops and stack everything.
 
@@ -93,25 +115,36 @@ def collate(
         Prompted objects per crop.
     view_side : int, optional
         Model pixels of the views in which prompts are answered; by default whole windows.
+    far : int
+        Tokens outside of each view to show, if there are any; only where windows are whole frames.
     """
     side = crops[0].window.side
+    far = min(far, TOKENS**2 - ((view_side or side) // STRIDE) ** 2)
     views: list[View] = []
     targets, coords, point_labels, boxes = [], [], [], []
+    others, other_targets = [], []
     for number, crop in enumerate(crops):
         step = side / crop.labels.shape[0]
-        objects = np.array(visible_objects(crop.labels, step))
-        if not len(objects):
+        visible = visible_objects(crop.labels, step)
+        if not visible:
             raise ValueError('A window without a visible object cannot be prompted.')
+        objects = suiting_objects(crop.labels, visible, step, view_side or side)
         chosen = rng.permutation(objects)[:prompts]
         if len(chosen) < prompts:
             # Few objects: some are prompted again, elsewhere.
             chosen = np.concatenate([chosen, rng.choice(objects, prompts - len(chosen))])
         masks = crop.labels[None] == chosen[:, None, None]
         seen = [draw_view(mask, crop.window, number, view_side or side, rng) for mask in masks]
+        per_logit = round(LOGIT_STEP / step)
+        if far:
+            drawn = [draw_far(view, far, rng) for view in seen]
+            blocks = token_blocks(pooled(masks, per_logit))
+            others.append(np.stack(drawn))
+            other_targets.append(np.stack([b[d] for b, d in zip(blocks, drawn, strict=True)]))
         masks = np.stack([view.cut(m, step) for view, m in zip(seen, masks, strict=True)])
         first = first_prompts(masks, [view.window for view in seen], rng, box_share=box_share)
         views.extend(seen)
-        targets.append(masks)
+        targets.append(pooled(masks, per_logit))
         coords.append(first.coords)
         point_labels.append(first.labels)
         boxes.append(first.is_box)
@@ -120,7 +153,9 @@ def collate(
         np.stack([crop.labels for crop in crops]),
         side,
         tuple(views),
-        torch.from_numpy(np.concatenate(targets).astype(np.float32)),
+        torch.from_numpy(np.concatenate(targets)),
+        torch.from_numpy(np.concatenate(others)) if far else torch.zeros(len(views), 0).long(),
+        torch.from_numpy(np.concatenate(other_targets)) if far else torch.zeros(len(views), 0, 16),
         torch.from_numpy(np.concatenate(coords)),
         torch.from_numpy(np.concatenate(point_labels)),
         torch.from_numpy(np.concatenate(boxes)),

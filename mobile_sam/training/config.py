@@ -70,6 +70,9 @@ class TrainConfig:
     views : tuple of float
         Prompts are answered in views of these shares of a window's side, each as often as the
         others; see `mobile_sam.training.views`.
+    far : int
+        In the phase ``'frames'``, tokens outside of its view that are shown with each prompt, drawn
+        at random.
     batch, prompts : int
         Windows per step, and objects prompted per window.
     box_share : float
@@ -120,6 +123,7 @@ class TrainConfig:
     crop_weights: tuple[float, ...] = (0.7, 0.25, 0.05)
     freeze_stem: bool = False
     views: tuple[float, ...] = (0.57, 0.57, 1.0)
+    far: int = 192
     batch: int = 3
     prompts: int = 12
     box_share: float = 0.5

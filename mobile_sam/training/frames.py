@@ -1,7 +1,10 @@
 """Whole frames with a frozen encoder, for tuning the decoder where it will work.
 
-In the crop phase the decoder sees 14 × 14 tokens, at inference 64 × 64. This source embeds a
-limited number of augmented frames once, keeps them as float16, and prompts them again and again.
+In the crop phase the decoder sees 14 × 14 tokens, at inference 64 × 64, among which a prompt's own
+are lost if it never learned to find them. This source embeds a limited number of augmented frames
+once, keeps them as float16, and prompts them again and again. Prompts are answered in a view and a
+random sample of the frame's other tokens, each weighed by how many it stands for: in expectation
+the whole frame, for a tenth of the cost.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import torch
 from .augment import augment
 from .batches import SimulatedPool, collate, normalise
 from .config import FRAME
-from .crops import Crop, cut, true_window
+from .crops import TARGET_STEP, Crop, cut, true_window
 from .data import modality_weights
 from .prompts import visible_objects
 from .views import draw_view_side
@@ -29,9 +32,6 @@ if TYPE_CHECKING:
     from .config import TrainConfig
     from .data import Item, Reader
 
-TARGET_STEP = 4
-"""Targets of frames have the resolution of the decoder's logits: 256 × 256."""
-
 
 class FrameSource:
     """Makes the batch of any step of the frame phase.
@@ -41,9 +41,15 @@ class FrameSource:
     """
 
     def __init__(
-        self, model: Sam, items: Sequence[Item], reader: Reader, config: TrainConfig
+        self,
+        model: Sam,
+        items: Sequence[Item],
+        reader: Reader,
+        config: TrainConfig,
+        ranks: int = 1,
     ) -> None:
         self.model, self.items, self.reader, self.config = model, list(items), reader, config
+        self.ranks = ranks
         self.weights = modality_weights(self.items)
         self.simulated = SimulatedPool(config.seed)
         self._kept: dict[int, tuple[Crop, torch.Tensor]] = {}
@@ -62,8 +68,14 @@ class FrameSource:
             rng,
             prompts=config.prompts,
             box_share=config.box_share,
-            view_side=draw_view_side(FRAME, config.views, rng),
+            view_side=self._view_side(step),
+            far=config.far,
         )
+
+    def _view_side(self, step: int) -> int:
+        # Processes that wait for each other work on views of equal size.
+        rng = np.random.default_rng([self.config.seed, step // self.ranks, 6])
+        return draw_view_side(FRAME, self.config.views, rng)
 
     def _frame(self, number: int) -> tuple[Crop, torch.Tensor]:
         if number not in self._kept:
@@ -71,7 +83,8 @@ class FrameSource:
             pixels = torch.from_numpy(normalise(crop.image, crop.inside))[None]
             with torch.no_grad():
                 features = self.model.image_encoder(pixels.to(self.model.device))[0]
-            self._kept[number] = crop, features.half().cpu()
+            nothing = crop.image[:0]  # the pixels are not needed any more
+            self._kept[number] = dataclasses.replace(crop, image=nothing), features.half().cpu()
         return self._kept[number]
 
     def _draw(self, rng: np.random.Generator) -> Crop:
@@ -85,8 +98,5 @@ class FrameSource:
             crop = cut(sample, window)
             if self.config.augment:
                 crop = augment(crop, rng)
-            step = FRAME // crop.labels.shape[0]
-            every = TARGET_STEP // step
-            labels = np.ascontiguousarray(crop.labels[::every, ::every])
-            if visible_objects(labels, TARGET_STEP):
-                return dataclasses.replace(crop, labels=labels)
+            if visible_objects(crop.labels, TARGET_STEP):
+                return crop

@@ -137,7 +137,7 @@ class Trainer:
             return CropSource(self.train_items, self.reader, self.config, self.ranks.size)
         from .frames import FrameSource
 
-        return FrameSource(self.model, self.train_items, self.reader, self.config)
+        return FrameSource(self.model, self.train_items, self.reader, self.config, self.ranks.size)
 
     @property
     def progress(self) -> float:

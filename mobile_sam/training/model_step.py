@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from .batches import LOGIT_STEP
 from .config import FRAME, STRIDE
 from .losses import multimask_loss, true_iou
 from .prompts import correction_click, to_frame
+from .views import token_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +44,67 @@ class StepResult:
     iou_last: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What the decoder sees of each prompt's surroundings: a list of T tokens.
+
+    Nothing in the decoder looks at a token's neighbours: attention takes positions from the
+    encoding, and upscaling turns each token into its own 4 × 4 logits. So any choice of tokens
+    will do, given as an image that is one token wide. Those of the view come first, row by row.
+
+    Attributes
+    ----------
+    features, positions : Tensor, (N, C, T, 1)
+    targets : Tensor, (N, 16 T)
+        Of the logits, which are (N, 4, 4 T, 4), flattened.
+    weights : Tensor, (16 T,)
+        How many pixels each one stands for.
+    key_bias : Tensor, (T,) or None
+    tokens : int
+        Tokens along a side of the view.
+    """
+
+    features: Tensor
+    positions: Tensor
+    targets: Tensor
+    weights: Tensor
+    key_bias: Tensor | None
+    tokens: int
+
+    @classmethod
+    def of(cls, model: Sam, features: Tensor, batch: Batch) -> Seen:
+        """Gather the tokens of a batch's views, and those far from them."""
+        device, views = features.device, batch.views
+        tokens = batch.targets.shape[-1] // 4
+        near = torch.stack([features[v.image][:, *v.tokens] for v in views]).flatten(2)
+        places = position_slices(model, [view.window for view in views]).flatten(2)
+        blocks = [torch.from_numpy(token_blocks(batch.targets.numpy()))]
+        count = batch.far.shape[1]
+        weights = torch.ones(tokens**2 + count, device=device)
+        if count:
+            far = batch.far.to(device)
+            whole = model.prompt_encoder.get_dense_pe()[0].flatten(1)
+            others = [features[v.image].flatten(1)[:, f] for v, f in zip(views, far, strict=True)]
+            near = torch.cat([near, torch.stack(others)], 2)
+            places = torch.cat([places, whole[:, far].transpose(0, 1)], 2)
+            blocks.append(batch.far_targets)
+            weights[tokens**2 :] = batch.far_weight
+        return cls(
+            near[..., None],
+            places[..., None],
+            torch.cat(blocks, 1).flatten(1).to(device),
+            weights.repeat_interleave(16),
+            weights.log() if count else None,
+            tokens,
+        )
+
+    def near(self, logits: Tensor) -> Tensor:
+        """Put the logits (N, 16 T) of the view in their places: (N, 4 t, 4 t) of t × t tokens."""
+        size = self.tokens
+        blocks = logits[:, : 16 * size**2].view(-1, size, size, 4, 4)
+        return blocks.transpose(2, 3).reshape(-1, 4 * size, 4 * size)
+
+
 def position_slices(model: Sam, windows: Sequence[Window]) -> Tensor:
     """Cut the windows' parts out of the frame's position encoding: (B, C, s/16, s/16)."""
     tokens = FRAME // STRIDE
@@ -64,6 +126,7 @@ def answer(
     coords: Tensor,
     labels: Tensor,
     previous: Tensor | None = None,
+    key_bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Decode prompts on windows or whole frames.
 
@@ -77,6 +140,8 @@ def answer(
         1 click, 0 negative click, 2 and 3 box corners, -1 nothing.
     previous : Tensor, (N, 1, 4h, 4w), optional
         Logits of the answer to correct.
+    key_bias : Tensor, (h · w,), optional
+        See `TwoWayTransformer`.
 
     Returns
     -------
@@ -95,6 +160,7 @@ def answer(
         image_pe=positions,
         sparse_prompt_embeddings=sparse,
         dense_prompt_embeddings=dense,
+        key_bias=key_bias,
     )
     return logits, scores
 
@@ -116,11 +182,9 @@ def interactive_loss(
     corrections : int
         Correction clicks after the first prompt.
     """
-    features = torch.stack([features[v.image][:, *v.tokens] for v in batch.views])
-    positions = position_slices(model, [view.window for view in batch.views])
+    seen = Seen.of(model, features, batch)
     device = features.device
-    targets = batch.targets.to(device)
-    step = batch.step
+    targets = seen.targets
     coords, labels = batch.coords.to(device), batch.point_labels.to(device)
     is_box = batch.is_box.to(device)
     loss = features.new_zeros((), dtype=torch.float32)
@@ -129,19 +193,19 @@ def interactive_loss(
     last = torch.zeros(0)
     previous: Tensor | None = None
     for round_ in range(corrections + 1):
-        low, scores = answer(model, features, positions, coords, labels, previous)
-        scores = scores.float()
-        logits = F.interpolate(
-            low.float(), targets.shape[-2:], mode='bilinear', align_corners=False
+        low, scores = answer(
+            model, seen.features, seen.positions, coords, labels, previous, seen.key_bias
         )
+        scores = scores.float()
+        logits = low.float().flatten(2)
         click = ~is_box if round_ == 0 else torch.zeros_like(is_box)
         for chosen, kind in ((click, 'click'), (~click, 'other')):
             if not bool(chosen.any()):
                 continue
             share = chosen.float().mean() / (corrections + 1)
             of = logits[chosen], scores[chosen], targets[chosen]
-            many = multimask_loss(of[0][:, 1:], of[1][:, 1:], of[2], step)
-            single = multimask_loss(of[0][:, :1], of[1][:, :1], of[2], step)
+            many = multimask_loss(of[0][:, 1:], of[1][:, 1:], of[2], seen.weights)
+            single = multimask_loss(of[0][:, :1], of[1][:, :1], of[2], seen.weights)
             for weight, (mask, score) in zip(MULTI_WEIGHTS[kind], (many, single), strict=True):
                 loss = loss + share * weight * (mask + score)
                 mask_sum += float(share * weight * mask.detach())
@@ -149,11 +213,11 @@ def interactive_loss(
         best = torch.where(click, scores[:, 1:].argmax(1) + 1, 0)
         index = torch.arange(len(best), device=device)
         chosen_logits = logits.detach()[index, best]
-        last = true_iou(chosen_logits, targets)
+        last = true_iou(chosen_logits, targets, seen.weights)
         if round_ == 0:
             first = [last[~is_box], last[is_box]]
         if round_ < corrections:
-            clicks = _clicks(chosen_logits, batch, rng).to(device)
+            clicks = _clicks(seen.near(chosen_logits), batch, rng).to(device)
             coords = torch.cat([clicks[:, None, :2], coords], 1)
             labels = torch.cat([clicks[:, None, 2].long(), labels], 1)
             previous = low.detach()[index, best][:, None]
@@ -173,5 +237,5 @@ def _clicks(logits: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
     for i, view in enumerate(batch.views):
         row, col, label = correction_click(found[i], wanted[i], rng)
         inside = rng.random(2)
-        clicks[i] = *to_frame(row + inside[0], col + inside[1], view.window, batch.step), label
+        clicks[i] = *to_frame(row + inside[0], col + inside[1], view.window, LOGIT_STEP), label
     return torch.from_numpy(clicks)

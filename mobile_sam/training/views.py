@@ -11,9 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
-from .config import STRIDE
+from .config import FRAME, STRIDE
 from .crops import Window
+
+TOKENS = FRAME // STRIDE
+"""Tokens along a side of the frame."""
+
+SMALL_VIEW = 224
+"""Views of up to so many model pixels are for small objects too."""
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,12 +53,53 @@ class View:
         size = self.window.side // STRIDE
         return slice(self.row, self.row + size), slice(self.col, self.col + size)
 
+    @property
+    def indices(self) -> NDArray[np.intp]:
+        """Numbers of its tokens in the frame's 64 × 64, row by row."""
+        first = self.window.top // STRIDE, self.window.left // STRIDE
+        rows, cols = (start + np.arange(self.window.side // STRIDE) for start in first)
+        return (rows[:, None] * TOKENS + cols).ravel()
+
     def cut(self, mask: NDArray[np.bool_], step: float) -> NDArray[np.bool_]:
         """Cut the view out of a mask of the window, which has a pixel per `step` model pixels."""
         top, left, size = (
             round(v * STRIDE / step) for v in (self.row, self.col, self.window.side / STRIDE)
         )
         return mask[top : top + size, left : left + size]
+
+
+def pooled(masks: NDArray[np.bool_], by: int) -> NDArray[np.float32]:
+    """Average masks (N, T, T) over squares of `by` pixels: the share of each that is object."""
+    count, side = len(masks), masks.shape[-1] // by
+    blocks = masks.reshape(count, side, by, side, by).astype(np.float32)
+    return blocks.mean((2, 4), dtype=np.float32)
+
+
+def token_blocks(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cut maps (N, 4h, 4w) of logit pixels into blocks, one for each token: (N, h · w, 16)."""
+    count, height, width = maps.shape
+    blocks = maps.reshape(count, height // 4, 4, width // 4, 4).transpose(0, 1, 3, 2, 4)
+    return np.ascontiguousarray(blocks).reshape(count, -1, 16)
+
+
+def draw_far(view: View, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Draw `count` tokens of the frame that a view does not show."""
+    outside = np.setdiff1d(np.arange(TOKENS**2), view.indices, assume_unique=True)
+    return np.sort(rng.choice(outside, count, replace=False))
+
+
+def suiting_objects(
+    labels: NDArray[np.int32], objects: Sequence[int], step: float, side: int
+) -> NDArray[np.intp]:
+    """Choose those objects of a window that suit views of `side` model pixels; all if none does.
+
+    They fit, and do not waste the larger, expensive views.
+    """
+    boxes = ndimage.find_objects(labels)
+    longest = np.array([max(s.stop - s.start for s in boxes[i - 1]) * step for i in objects])
+    suiting = (longest <= side) & (longest >= (side - SMALL_VIEW) / 4)
+    chosen = np.array(objects, np.intp)
+    return chosen[suiting] if suiting.any() else chosen
 
 
 def draw_view_side(side: int, shares: Sequence[float], rng: np.random.Generator) -> int:

@@ -12,7 +12,7 @@ from mobile_sam.training.batches import CropSource
 from mobile_sam.training.config import TrainConfig
 from mobile_sam.training.crops import Window
 from mobile_sam.training.data import Reader, read_items
-from mobile_sam.training.model_step import answer, interactive_loss, position_slices
+from mobile_sam.training.model_step import Seen, answer, interactive_loss, position_slices
 
 
 @pytest.fixture(scope='module')
@@ -66,3 +66,40 @@ def test_a_step_gives_gradient_to_every_part_and_is_repeatable(model: Sam, folde
     unused = ('norm_head.weight', 'norm_head.bias', 'head.weight', 'head.bias')
     assert without == {f'image_encoder.{name}' for name in unused}
     assert 0 <= result.iou_last <= 1
+
+
+def test_tokens_one_by_one_are_answered_as_a_whole_frame_is(model: Sam, folder: Path):
+    """No token of the decoder sees its neighbours: a list of them gives the same logits."""
+    items, reader = read_items(folder), Reader()
+    config = TrainConfig(
+        data=folder, out=folder, steps=1, crop_sizes=(1024,), crop_weights=(1.0,), batch=1,
+        prompts=2, views=(1.0,),
+    )  # fmt: skip
+    batch = CropSource(items, reader, config)(0)
+    features = torch.randn(1, 256, 64, 64)
+    seen = Seen.of(model, features, batch)
+    prior = torch.randn(2, 1, 4 * 4096, 4)
+    grid = seen.near(prior.flatten(1))[:, None]
+    with torch.no_grad():
+        places = model.prompt_encoder.get_dense_pe()
+        prompts = batch.coords, batch.point_labels
+        expected, scores = answer(model, features, places, *prompts, grid)
+        found, same = answer(model, seen.features, seen.positions, *prompts, prior)
+    for i in range(4):
+        torch.testing.assert_close(
+            seen.near(found[:, i].flatten(1)), expected[:, i], atol=1e-4, rtol=1e-4
+        )
+    torch.testing.assert_close(same, scores, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(seen.near(seen.targets), batch.targets)
+
+
+def test_a_sample_with_weights_attends_as_the_whole_does(model: Sam):
+    """Tokens that stand for copies of themselves, with the log of how many, change nothing."""
+    attention = model.mask_decoder.transformer.final_attn_token_to_image
+    queries, keys = torch.randn(1, 3, 256), torch.randn(1, 10, 256)
+    copies = torch.cat([keys[:, :4], keys[:, 4:].repeat_interleave(5, 1)], 1)
+    bias = torch.tensor([1.0] * 4 + [5.0] * 6).log()
+    with torch.no_grad():
+        expected = attention(queries, copies, copies)
+        torch.testing.assert_close(attention(queries, keys, keys, bias), expected)
+        assert not torch.allclose(attention(queries, keys, keys), expected, atol=1e-3)

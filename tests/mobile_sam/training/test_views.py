@@ -10,7 +10,15 @@ from mobile_sam.training.batches import CropSource
 from mobile_sam.training.config import TrainConfig
 from mobile_sam.training.crops import Window
 from mobile_sam.training.data import Reader, read_items
-from mobile_sam.training.views import draw_view, draw_view_side
+from mobile_sam.training.views import (
+    TOKENS,
+    draw_far,
+    draw_view,
+    draw_view_side,
+    pooled,
+    suiting_objects,
+    token_blocks,
+)
 
 WINDOW = Window(160, 320, 224, 4.0, 10.0, 20.0)
 
@@ -72,8 +80,8 @@ def test_a_batch_is_seen_in_views_and_its_prompts_lie_in_them(folder):
         prompts=3, views=(0.57,),
     )  # fmt: skip
     batch = CropSource(read_items(folder), Reader(), config)(1)
-    assert batch.targets.shape == (6, 64, 64)
-    assert batch.step == 2
+    assert batch.targets.shape == (6, 32, 32)
+    assert batch.far.shape == (6, 0)
     assert [view.image for view in batch.views] == [0, 0, 0, 1, 1, 1]
     for view, coords, labels in zip(batch.views, batch.coords, batch.point_labels, strict=True):
         seen = view.window
@@ -82,5 +90,37 @@ def test_a_batch_is_seen_in_views_and_its_prompts_lie_in_them(folder):
         slack = 21  # corners of boxes are moved
         assert bool(((inside > -slack) & (inside < seen.side + slack)).all())
     whole = CropSource(read_items(folder), Reader(), dataclasses.replace(config, views=(1.0,)))(1)
-    assert whole.targets.shape == (6, 112, 112)
+    assert whole.targets.shape == (6, 56, 56)
     assert torch.equal(whole.images, batch.images)
+
+
+def test_far_tokens_are_others_than_those_of_the_view():
+    view = draw_view(mask(slice(60, 70), slice(80, 90)), WINDOW, 0, 64, np.random.default_rng(0))
+    row, col = view.window.top // 16, view.window.left // 16
+    assert view.indices.tolist() == [
+        (row + i) * TOKENS + col + j for i in range(4) for j in range(4)
+    ]
+    far = draw_far(view, 100, np.random.default_rng(0))
+    assert len(set(far.tolist())) == 100
+    assert not set(far.tolist()) & set(view.indices.tolist())
+
+
+def test_pooling_gives_shares_and_blocks_belong_to_tokens():
+    masks = np.zeros((1, 16, 24), bool)
+    masks[0, 9, 5] = True
+    shares = np.stack([pooled(masks[:, :, i : i + 16], 2) for i in (0, 8)])
+    assert shares.shape == (2, 1, 8, 8)
+    assert shares[0, 0, 4, 2] == 0.25
+    blocks = token_blocks(shares[0])
+    assert blocks.shape == (1, 4, 16)
+    assert blocks[0, 2].reshape(4, 4)[0, 2] == 0.25
+    assert blocks.sum() == 0.25
+
+
+def test_objects_suit_views_that_hold_them():
+    labels = np.zeros((256, 256), np.int32)
+    labels[:10, :10], labels[50:100, 50:80], labels[100:250, 100:250] = 1, 2, 3
+    assert suiting_objects(labels, [1, 2, 3], 4.0, 128).tolist() == [1]
+    assert suiting_objects(labels, [1, 2, 3], 4.0, 224).tolist() == [1, 2]
+    assert suiting_objects(labels, [1, 2, 3], 4.0, 1024).tolist() == [2, 3]
+    assert suiting_objects(labels, [3], 4.0, 128).tolist() == [3]
