@@ -99,6 +99,12 @@ def test_a_model_decides_where_it_was_asked() -> None:
     assert (parts[:, 6:] == 2).all()
 
 
+def test_a_model_that_saw_no_parts_does_not_count() -> None:
+    everything = np.ones_like(PEANUT)
+    parts = split_mask(PEANUT, [(30, 15), (30, 44)], [everything & False, everything])
+    np.testing.assert_array_equal(parts, split_mask(PEANUT, [(30, 15), (30, 44)]))
+
+
 def test_parts_without_a_seed_go_to_the_nearest() -> None:
     mask = np.zeros((10, 30), bool)
     mask[:, :5] = mask[:, 12:15] = mask[:, 25:] = True
@@ -111,6 +117,15 @@ def test_a_split_in_three_dimensions() -> None:
     parts = split_mask(mask, [(1, 30, 15), (1, 30, 44)])
     assert np.unique(parts[:, 30, 15]).tolist() == [1]
     assert np.unique(parts[:, 30, 44]).tolist() == [2]
+
+
+def test_a_plane_of_a_volume_is_split_as_if_it_were_flat() -> None:
+    parts = split_mask(PEANUT[None], [(0, 30, 15), (0, 30, 44)], [PEANUT[None] & False] * 2)
+    np.testing.assert_array_equal(parts[0], split_mask(PEANUT, [(30, 15), (30, 44)]))
+    assert opposite_seed(PEANUT[:, None], (30, 0, 16))[1:] == (
+        0,
+        opposite_seed(PEANUT, (30, 16))[1],
+    )
 
 
 def test_impossible_splits() -> None:

@@ -16,7 +16,7 @@ from napari_mobilesam.widgets.candidate_panel import CandidatePanel
 from napari_mobilesam.widgets.folding import Folding
 from napari_mobilesam.widgets.frame_line import FrameLine
 from napari_mobilesam.widgets.image_panel import ImagePanel
-from napari_mobilesam.widgets.labels_panel import LabelsPanel
+from napari_mobilesam.widgets.labels_panel import LabelsPanel, OverlapQuestion
 from napari_mobilesam.widgets.layer_combo import LayerCombo
 from napari_mobilesam.widgets.model_loading import LoadedSegmenter, ModelEntry
 from napari_mobilesam.widgets.model_panel import ModelPanel
@@ -179,8 +179,26 @@ def test_overlap(qtbot: Any) -> None:
     with qtbot.waitSignal(panel.overlap_chosen) as sent:
         panel.overlap.setCurrentIndex(0)
     assert sent.args == [OverlapRule.KEEP]
-    panel.show_labels([], None, 1)
-    assert panel.count.text() == '1 object in this session'
+    panel.show_labels([], None)
+    assert [panel.overlap.itemData(i) for i in range(3)] == list(OverlapRule)
+
+
+def test_the_overlap_question_is_a_line_in_the_dock(qtbot: Any) -> None:
+    question = OverlapQuestion()
+    qtbot.addWidget(question)
+    question.ask({3: 10, 5: 2})
+    assert not question.isHidden()
+    assert question.text.text() == '12 px belong to objects 3, 5.'
+    for button, rule in (
+        (question.keep, OverlapRule.KEEP),
+        (question.replace, OverlapRule.REPLACE),
+        (question.neither, None),
+    ):
+        with qtbot.waitSignal(question.answered) as sent:
+            button.click()
+        assert sent.args == [rule]
+    question.ask(None)
+    assert question.isHidden()
 
 
 def test_layers_of_one_name_stay_apart(qtbot: Any) -> None:

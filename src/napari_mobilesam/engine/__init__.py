@@ -49,6 +49,7 @@ from .split import opposite_seed, split_mask
 from .stack_sample import StackSample
 from .store import EmbeddingStore
 from .survey import Survey
+from .thumbnail import thumbnail
 from .tidy import TidyOptions, tidy, tidy_patch
 from .worker import Ticket, Worker, WorkerClosedError
 
@@ -115,6 +116,7 @@ __all__ = [
     'prompted_parts',
     'round_index',
     'split_mask',
+    'thumbnail',
     'tidy',
     'tidy_patch',
     'to_rgb8',

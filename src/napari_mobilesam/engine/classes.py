@@ -106,6 +106,17 @@ class Classes:
         colour = colour or COLOURS[(class_id - 1) % len(COLOURS)]
         return Classes((*self.items, ObjectClass(class_id, name, colour)))
 
+    def ensured(self, class_id: int) -> Classes:
+        """Return these, and a class of this number if there was none."""
+        if class_id < 1 or self.get(class_id) is not None:
+            return self
+        names = {item.name for item in self.items}
+        name = next(
+            text for text in (f'class {class_id}', f'class {class_id}b') if text not in names
+        )
+        colour = COLOURS[(class_id - 1) % len(COLOURS)]
+        return Classes((*self.items, ObjectClass(class_id, name, colour)))
+
     def changed(self, class_id: int, *, name: str = '', colour: str = '') -> Classes:
         """Return these with another name or colour for one class."""
         return Classes(

@@ -27,7 +27,8 @@ def split_mask(
         pixel.
     claims : sequence of ndarray of bool, optional
         For each seed the mask that a model made of it, of the shape of `mask`. Pixels that several
-        of them claim, or none, are left to the watershed.
+        of them claim, or none, are left to the watershed; a claim that holds another seed does not
+        count.
 
     Returns
     -------
@@ -46,6 +47,15 @@ def split_mask(
     mask = np.asarray(mask, bool)
     if not len(seeds) or not mask.any():
         raise ValueError(f'a split needs an object and seeds; got {len(seeds)} seeds')
+    thick = [axis for axis, side in enumerate(mask.shape) if side > 1]
+    if 0 < len(thick) < mask.ndim:
+        # Along an axis one pixel thick every pixel would be at the outline.
+        flat = split_mask(
+            mask.squeeze(),
+            [[seed[axis] for axis in thick] for seed in seeds],
+            [np.asarray(claim).squeeze() for claim in claims],
+        )
+        return flat.reshape(mask.shape)
     inside = np.argwhere(mask)
     places = []
     for seed in seeds:
@@ -56,6 +66,10 @@ def split_mask(
     markers = np.zeros(mask.shape, np.int32)
     if claims:
         stacked = np.stack([np.asarray(claim, bool) & mask for claim in claims])
+        for number, claim in enumerate(stacked):
+            # One that takes another seed for its own has not seen the parts.
+            if any(claim[place] for other, place in enumerate(places) if other != number):
+                claim[:] = False
         once = stacked.sum(axis=0) == 1
         for number, claim in enumerate(stacked, start=1):
             markers[claim & once] = number
@@ -81,6 +95,10 @@ def opposite_seed(mask: NDArray[np.bool_], seed: Sequence[float]) -> tuple[int, 
     """
     from scipy import ndimage
 
+    thick = [axis for axis, side in enumerate(mask.shape) if side > 1]
+    if 0 < len(thick) < mask.ndim:
+        found = iter(opposite_seed(mask.squeeze(), [seed[axis] for axis in thick]))
+        return tuple(next(found) if axis in thick else 0 for axis in range(mask.ndim))
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))
     depth = depth[tuple(slice(1, -1) for _ in range(mask.ndim))]
     offsets = np.indices(mask.shape) - np.asarray(seed, float).reshape(-1, *(1,) * mask.ndim)

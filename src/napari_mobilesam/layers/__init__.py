@@ -8,6 +8,7 @@ axes than the viewer need no case of their own. No Qt, no model: it runs on a `V
 from __future__ import annotations
 
 from .labels import LabelsPlane, labels_plane, largest_label, new_labels_array
+from .objects import crop_reader, displayed_axes, go_to, size_text, where_text
 from .pictures import (
     ImageChannel,
     PictureChoice,
@@ -54,8 +55,11 @@ __all__ = [
     'boxes_on_plane',
     'channels_of',
     'copy_transform',
+    'crop_reader',
+    'displayed_axes',
     'draw_overlay',
     'first_image',
+    'go_to',
     'image_coordinates',
     'image_shape',
     'labels_plane',
@@ -68,8 +72,10 @@ __all__ = [
     'plane_position',
     'points_on_plane',
     'prompts_on_plane',
+    'size_text',
     'spatial_keywords',
     'unwrap',
     'visible_frame',
+    'where_text',
     'with_intensity',
 ]

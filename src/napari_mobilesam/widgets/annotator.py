@@ -24,10 +24,11 @@ from .folding import Folding
 from .frame_line import FrameLine
 from .image_panel import ImagePanel
 from .keys_window import KeysWindow
-from .labels_panel import LabelsPanel
+from .labels_panel import LabelsPanel, OverlapQuestion
 from .model import ModelKeeper, SegmenterFactory
 from .model_loading import ModelEntry
 from .model_panel import ModelPanel
+from .object_desk import ObjectDesk
 from .options import Options, keep_option, read_options, watch_options
 from .prompt_panel import PromptPanel
 from .section import Section
@@ -96,6 +97,8 @@ class AnnotatorWidget(QWidget):
         self.prompt_panel = PromptPanel(self.controller.hover)
         self.candidate_panel = CandidatePanel(self.controller.prompted_only)
         self.labels_panel = LabelsPanel(self.controller.overlap)
+        self.overlap_question = OverlapQuestion()
+        self.objects = ObjectDesk(self.controller, self._bridge, self)
         self.model_panel = ModelPanel()
         self.seeing = Seeing(self._bridge, self)
         self._keys_window: KeysWindow | None = None
@@ -120,9 +123,11 @@ class AnnotatorWidget(QWidget):
         column.setSpacing(16)
         self._sections = (
             self.status,
+            self.overlap_question,
             self.frame_line,
             self.prompt_panel,
             self.candidate_panel,
+            self.objects.panel,
             self.labels_panel,
             self.image_panel,
             self.model_panel,
@@ -149,6 +154,7 @@ class AnnotatorWidget(QWidget):
         controller.hover_changed.connect(self._show_hover)
         controller.image_changed.connect(self._show_layers)
         controller.labels_changed.connect(self._show_layers)
+        controller.overlap_asked.connect(self.overlap_question.ask)
         controller.timing_changed.connect(self._show_times)
         controller.encoding_changed.connect(self._show_encoding)
         controller.plane_changed.connect(self.seeing.follow)
@@ -171,6 +177,7 @@ class AnnotatorWidget(QWidget):
         self.candidate_panel.previous_clicked.connect(controller.previous_candidate)
         self.labels_panel.labels_chosen.connect(controller.set_labels)
         self.labels_panel.overlap_chosen.connect(partial(setattr, controller, 'overlap'))
+        self.overlap_question.answered.connect(controller.answer_overlap)
         self.image_panel.image_chosen.connect(controller.set_image)
         self.image_panel.choice_made.connect(controller.set_choice)
         self.image_panel.seen_clicked.connect(self.seeing.open)
@@ -243,6 +250,7 @@ class AnnotatorWidget(QWidget):
         self.seeing.close()
         if self._keys_window is not None:
             self._keys_window.close()
+        self.objects.close()
         self.controller.close()
 
     def stop_threads(self) -> None:
@@ -292,7 +300,7 @@ class AnnotatorWidget(QWidget):
             images, self.controller.image, channels_of(images), self.controller.choice.rgb
         )
         current = self.controller.labels
-        self.labels_panel.show_labels(labels, current, len(self.controller.objects))
+        self.labels_panel.show_labels(labels, current)
 
     def _show_candidate(self, shown: Shown | None) -> None:
         image = self.controller.image

@@ -11,7 +11,17 @@ from qtpy.QtCore import QObject, Qt, Signal, Slot
 from napari_mobilesam.engine import CancelToken, Ticket, Worker
 
 # Most urgent first: a click waits for nothing but what is running already.
-LANES = ('predict', 'hover', 'load', 'scan', 'survey', 'seen', 'embed')
+LANES = (
+    'predict',
+    'hover',
+    'load',
+    'edit',
+    'scan',
+    'survey',
+    'seen',
+    'embed',
+    'thumbnail',
+)
 
 CLOSE_SECONDS = 1.0
 

@@ -198,10 +198,13 @@ class Committer(QObject):
         if self._target is None or layer is self._target.layer:
             return
         self._open(None)
+        classes = self._target.session.classes
         try:
             self._target.choose(layer)
         except NotAnnotatable as reason:
             show_warning(str(reason))
+        if not self._target.session.classes:
+            self._target.session.classes = classes  # the user's classes, in other labels as well
         self.labels_changed.emit()
 
     def forget(self, layer: Any) -> None:
@@ -287,7 +290,9 @@ class Committer(QObject):
         return step if step is not None and self.perform(step) else None
 
     def _write(self, shown: Shown, rule: OverlapRule) -> None:
-        before = self._reopened
+        before = None
+        if self._reopened is not None and self.session is not None:
+            before = self.session.get(self._reopened.label)  # it may have changed, or gone
         prompted = PromptedPlane(shown.prediction.key, shown.prediction.prompts)
         base = SegmentedObject(class_id=self.class_id) if before is None else before
         record = replace(
@@ -395,6 +400,11 @@ class Committer(QObject):
             self._reopened = record
             self.reopened_changed.emit()
 
+    def _close_without_prompts(self) -> None:
+        """Whoever takes all prompts away does not want to change the object any more."""
+        if self._reopened is not None and self.recorded == (0, 0):
+            self._open(None)
+
     def _ask_nothing(self) -> None:
         if self._asked is not None:
             self._asked = None
@@ -420,20 +430,28 @@ class Committer(QObject):
 
     # -- undo
 
+    @property
+    def recorded(self) -> tuple[int, int]:
+        """How many points and boxes there were when the prompts were last taken down."""
+        return (0, 0) if self._undo is None else self._undo.recorded
+
     def record(self) -> None:
         """Take down how the prompts changed, so that undo can take that back."""
         if self._undo is not None:
             self._undo.record()
+            self._close_without_prompts()
 
     def undo(self) -> None:
         """Take back the last step: a prompt, or whatever was done to objects."""
         if self._undo is not None:
             self._undo.undo()
+            self._close_without_prompts()
 
     def redo(self) -> None:
         """Do again what was taken back last."""
         if self._undo is not None:
             self._undo.redo()
+            self._close_without_prompts()
 
     def _follow(self) -> None:
         if self._undo is not None:

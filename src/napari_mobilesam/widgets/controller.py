@@ -33,12 +33,14 @@ from .framing import Framing
 from .hovering import Hover
 from .inference import Inference
 from .layer_keys import LayerKeys
+from .object_actions import ObjectActions
 from .plane_follower import PlaneFollower
 from .preview_layer import CANDIDATE, HOVER, PreviewLayer
 from .prompt_layers import PromptLayers
 from .shortcuts import Keymap
 
 if TYPE_CHECKING:
+    from napari_mobilesam.engine import Session
     from napari_mobilesam.engine.drawing import Drawing
 
     from .bridge import WorkerBridge
@@ -68,6 +70,12 @@ class AnnotatorController(QObject):
         Encode and decode time in ms; None leaves the last one.
     committed (SegmentedObject)
         An object is in the labels.
+    overlap_asked (dict or None)
+        Whose pixels the candidate claims; see `answer_overlap`.
+    class_changed
+        Another class for the next object.
+    class_key (int)
+        A number key: the class that the user wants to give.
     plane_changed (PlaneSource or None)
         What the model looks at.
     choice_changed (PictureChoice)
@@ -87,6 +95,9 @@ class AnnotatorController(QObject):
     timing_changed = Signal(object, object)
     encoding_changed = Signal(bool)
     committed = Signal(object)
+    overlap_asked = Signal(object)
+    class_changed = Signal()
+    class_key = Signal(int)
     plane_changed = Signal(object)
     choice_changed = Signal(object)
     guard_changed = Signal(str, bool)
@@ -140,6 +151,8 @@ class AnnotatorController(QObject):
         committer.prompts_restored.connect(self._predict)
         committer.status_changed.connect(self.status_changed)
         committer.committed.connect(self.committed)
+        committer.overlap_asked.connect(self.overlap_asked)
+        self.actions = ObjectActions(self._viewer, bridge, model, committer, inference, self)
 
         self._settle_timer = self._timer(self._settle)
         # Not within napari's own handling of an insertion or removal.
@@ -281,6 +294,26 @@ class AnnotatorController(QObject):
             self._hover.enabled = value
             self.hover_changed.emit(value)
 
+    @property
+    def session(self) -> Session | None:
+        """The objects in the current labels, with their history; None without labels."""
+        return self._committer.session
+
+    @property
+    def class_id(self) -> int:
+        """The class of the next object; 0 for none."""
+        return self._committer.class_id
+
+    @class_id.setter
+    def class_id(self, class_id: int) -> None:
+        if class_id != self._committer.class_id:
+            self._committer.class_id = class_id
+            self.class_changed.emit()
+
+    def answer_overlap(self, rule: OverlapRule | None) -> None:
+        """Say whose the pixels are that were asked about; None to leave it open."""
+        self._committer.answer(rule)
+
     def set_polarity(self, polarity: str) -> None:
         """Make the next points positive or negative, and click points."""
         if self._prompts is not None:
@@ -363,6 +396,7 @@ class AnnotatorController(QObject):
         self._hover_preview = PreviewLayer(self._viewer, image, HOVER, self._prompts)
         self._framing.enter(image, self._prompts.selection_kept)
         self._committer.enter(image, self._prompts)
+        self.actions.enter(image, self._prompts)
         self._prompts.use('points')
 
     def _leave_image(self) -> None:
@@ -372,6 +406,7 @@ class AnnotatorController(QObject):
                 part.close()
         self._prompts = self._preview = self._hover_preview = None
         self._framing.leave()
+        self.actions.leave()
         self._committer.leave()
         self.image = None
 
@@ -460,6 +495,11 @@ class AnnotatorController(QObject):
             return
         if self.source is not None:
             self._prompts.keep_last_box(self.source.key)
+            if self.actions.split_by_click(self._prompts.prompts(self.source.key), self._record):
+                return  # the click is part of that, or else is recorded after it
+        self._record()
+
+    def _record(self) -> None:
         self._committer.record()
         self._predict()
 
@@ -506,3 +546,15 @@ class AnnotatorController(QObject):
 
     def _say(self, text: str, kind: str) -> None:
         self.status_changed.emit(text, kind)
+
+
+def _class_action(class_id: int) -> Any:
+    def press(self: AnnotatorController) -> None:
+        self.class_key.emit(class_id)
+
+    return press
+
+
+# Actions like all others, one for each number key.
+for _number in range(10):
+    setattr(AnnotatorController, f'class_{_number}', _class_action(_number))

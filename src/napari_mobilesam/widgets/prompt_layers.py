@@ -14,6 +14,7 @@ from napari.layers import Points, Shapes
 from napari.layers.base import ActionType
 from qtpy.QtCore import QTimer
 
+from napari_mobilesam.engine import embed_points
 from napari_mobilesam.layers import (
     NEGATIVE,
     POLARITY,
@@ -209,6 +210,14 @@ class PromptLayers:
         """Read the prompts of one plane; of several boxes the last one counts."""
         return prompts_on_plane(self.points, self.boxes, self._image, key)
 
+    @property
+    def number(self) -> tuple[int, int]:
+        """How many points and boxes there are, on all planes."""
+        return (
+            0 if self.points is None else len(self.points.data),
+            0 if self.boxes is None else len(self.boxes.data),
+        )
+
     def keep_last_box(self, key: PlaneKey) -> None:
         """Remove all boxes of a plane but the last: a new box replaces the old one."""
         if self.boxes is None or len(self.boxes.data) < 2:
@@ -232,6 +241,36 @@ class PromptLayers:
                 if len(here):
                     self.boxes.selected_data = {int(number) for number in here}
                     self.boxes.remove_selected()
+
+    def put(self, key: PlaneKey, prompts: Prompts) -> None:
+        """Place these prompts on a plane, instead of those that are there."""
+        self.ensure()
+        if self.points is None or self.boxes is None:
+            return
+        self.clear(key)
+        before = self.polarity
+        with self._quietly():
+            self.points.selected_data = set()
+            for place, positive in zip(prompts.points, prompts.positive, strict=True):
+                self.polarity = POSITIVE if positive else NEGATIVE
+                self.points.add(self._from_plane(self.points, key, [place])[0])
+            self.points.selected_data = set()
+            if prompts.box is not None:
+                row0, column0, row1, column1 = prompts.box
+                corners = [(row0, column0), (row0, column1), (row1, column1), (row1, column0)]
+                self.boxes.add([self._from_plane(self.boxes, key, corners)], shape_type='rectangle')
+        self.polarity = before
+        self._on_change()
+
+    def _from_plane(self, layer: Any, key: PlaneKey, places: Any) -> NDArray[np.float64]:
+        """Turn (row, column) of a plane into data coordinates of a prompt layer."""
+        return np.array(
+            [
+                layer.world_to_data(self._image.data_to_world(position))
+                for position in embed_points(places, key)
+            ],
+            dtype=float,
+        )
 
     def state(self) -> PromptState:
         """Take down all prompts, for undo."""

@@ -58,6 +58,11 @@ SHORTCUTS = (
     Shortcut('previous_candidate', ('Shift-N', 'Shift-Tab'), 'Show the one before', in_dock=False),
     Shortcut('undo', ('Control-Z',), 'Take back the last prompt or object'),
     Shortcut('redo', ('Control-Shift-Z',), 'Do it again'),
+    Shortcut('class_0', ('0',), 'No class for the next object, or for those selected in the table'),
+    *(
+        Shortcut(f'class_{n}', (str(n),), f'Class {n} for the next object, or for those selected')
+        for n in range(1, 10)
+    ),
     Shortcut('encode_view', ('F',), 'Look closer: encode only what is shown'),
     Shortcut('encode_plane', ('Shift-F',), 'Encode the whole plane again'),
     Shortcut('show_seen', ('V',), 'Show the picture that the model sees'),

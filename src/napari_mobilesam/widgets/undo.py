@@ -62,6 +62,11 @@ class Undo:
         self._moved: list[tuple[Step, bool]] = []
         self._forward = False  # while a redo that we asked for is under way
 
+    @property
+    def recorded(self) -> tuple[int, int]:
+        """How many points and boxes there were when the prompts were last taken down."""
+        return len(self._state.points), len(self._state.boxes)
+
     # -- doing
 
     def record(self) -> None:
