@@ -1,15 +1,19 @@
-"""The image encoder at 1024²."""
+"""The image encoder at 1024², a picture and a stack of 16, against the plain form."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from plain_encoder import plain_encode
 
 from mobile_sam import setup_model
+from mobile_sam.checkpoints import LoadedModel
+from mobile_sam.fast.encoder import FastTinyViT
 from mobile_sam.modeling import TinyViT
+from napari_mobilesam.engine import SamSegmenter
 
 
 @pytest.fixture(scope='module')
@@ -31,3 +35,38 @@ def test_encoder_modules(compare: Any, encoder: TinyViT, pixels: torch.Tensor) -
             lambda: plain_encode(encoder, pixels),
             lambda: encoder(pixels),
         )
+
+
+def test_encoder(compare: Any, encoder: TinyViT, pixels: torch.Tensor) -> None:
+    fast = FastTinyViT(encoder)
+    with torch.inference_mode():
+        compare(
+            'encoder 1024², one image',
+            lambda: plain_encode(encoder, pixels),
+            lambda: fast(pixels),
+            floor=1.8,
+            aim=2.6,
+        )
+
+
+def test_stack(compare: Any) -> None:
+    model = setup_model()
+    segmenter = SamSegmenter(LoadedModel(model, '0' * 64, 'vit_t', 'random'), 'cpu')
+    rng = np.random.default_rng(0)
+    images = list(rng.integers(0, 256, (16, 512, 512, 3), dtype=np.uint8))
+
+    def plain() -> None:
+        with torch.inference_mode():
+            for image in images:
+                pixels = segmenter._picture(image, '').pixels
+                batch = model.preprocess(torch.from_numpy(pixels)[None].float())
+                plain_encode(model.image_encoder, batch).half().numpy()
+
+    compare(
+        'stack of 16 slices',
+        plain,
+        lambda: list(segmenter.encode_many(images)),
+        rounds=3,
+        floor=1.8,
+        aim=2.6,
+    )

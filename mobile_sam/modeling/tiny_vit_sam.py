@@ -303,17 +303,22 @@ class TinyViT(nn.Module):
         ValueError
             If H or W is not a multiple of 16.
         """
-        height, width = x.shape[-2:]
-        if height % PATCH or width % PATCH or not height or not width:
-            raise ValueError(
-                f'TinyViT needs a height and width that are multiples of {PATCH}, found '
-                f'{height} × {width}: pad the image first, as Sam.preprocess does.'
-            )
+        check_size(x)
         x = _nhwc(self.patch_embed(x))
         for layer in self.layers:
             x = layer(x)
         out: Tensor = self.neck(_nchw(x))
         return out
+
+
+def check_size(x: Tensor) -> None:
+    """Raise a ValueError unless height and width of `x`, (..., H, W), are multiples of 16."""
+    height, width = x.shape[-2:]
+    if height % PATCH or width % PATCH or not height or not width:
+        raise ValueError(
+            f'TinyViT needs a height and width that are multiples of {PATCH}, found '
+            f'{height} × {width}: pad the image first, as Sam.preprocess does.'
+        )
 
 
 def _init_linear(module: nn.Module) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -12,11 +15,11 @@ from .cancel import CancelToken
 from .candidates import Candidates
 from .decoding import Decoded, SamDecoding
 from .embedding import Embedding
+from .encoding import SamEncoding
 from .fingerprint import fingerprint
 from .prompts import Point, Prompts
 
 if TYPE_CHECKING:
-    import torch
     from numpy.typing import NDArray
 
     from mobile_sam.checkpoints import LoadedModel
@@ -70,6 +73,18 @@ def choose_device(wanted: str = 'auto') -> str:
     return 'cpu'
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Picture:
+    """A picture ready for the encoder: pixels (3, h, w), and what its embedding says of it."""
+
+    pixels: NDArray[np.uint8]
+    about: tuple[tuple[int, int], tuple[int, int], str]
+
+
+#: Pictures that are being encoded, and the call that waits for their features.
+_Running = tuple[list[_Picture], Callable[[], 'list[NDArray[np.float16]]']]
+
+
 class SamSegmenter:
     """Segments with a model of the SAM family.
 
@@ -94,6 +109,7 @@ class SamSegmenter:
         self._on_notice = on_notice
         self._device = choose_device(device)
         self._decoding: SamDecoding | None = None
+        self._encoding: SamEncoding | None = None
         loaded.model.eval()
         self._on_device(lambda: loaded.model.to(self._device))
 
@@ -106,6 +122,11 @@ class SamSegmenter:
     def device(self) -> str:
         """The device in use; becomes ``'cpu'`` when another one ran out of memory."""
         return self._device
+
+    @property
+    def backend(self) -> str:
+        """What evaluates the encoder, in a few words; empty before the first picture."""
+        return '' if self._encoding is None else self._encoding.name
 
     def encode(self, image: NDArray[np.uint8], *, key: str | None = None) -> Embedding:
         """Encode a picture.
@@ -127,6 +148,74 @@ class SamSegmenter:
         ValueError
             If this is not such a picture.
         """
+        (embedding,) = self.encode_many([image], keys=None if key is None else [key])
+        return embedding
+
+    def encode_many(
+        self,
+        images: Iterable[NDArray[np.uint8]],
+        *,
+        keys: Iterable[str] | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Iterator[Embedding]:
+        """Encode the pictures of a stack, as many at a time as suits the device.
+
+        On a graphics card the next pictures are prepared while the last ones are encoded. Where its
+        memory does not suffice for so many, there are half as many from then on.
+
+        Parameters
+        ----------
+        images : iterable of ndarray of uint8, shape (H, W, 3)
+            As for `encode`; read as they are needed, a few ahead.
+        keys : iterable of str, optional
+            Their fingerprints, if known.
+        cancel : CancelToken, optional
+            Polled between pictures.
+
+        Yields
+        ------
+        Embedding
+            In the order of the pictures, the same as `encode` gives.
+
+        Raises
+        ------
+        ValueError
+            If one is not such a picture; those before it were yielded.
+        Cancelled
+            If the token was cancelled; what was yielded before is whole.
+        """
+        cancel = CancelToken() if cancel is None else cancel
+        names: Iterator[str | None] = iter(keys) if keys is not None else iter(lambda: None, 0)
+        wishes = zip(images, names, strict=False)
+        running: deque[_Running] = deque()
+        while True:
+            cancel.check()
+            group: list[_Picture] = []
+            failed: ValueError | None = None
+            try:
+                for image, key in islice(wishes, self._encoder().batch):
+                    group.append(self._picture(image, key))
+            except ValueError as error:
+                failed = error
+            if group:
+                running.extend(self._start(group))
+            # Where the device works by itself, one group runs while the next is read and prepared.
+            ahead = 0 if failed is not None or not group else self._encoder().ahead
+            while len(running) > ahead:
+                pictures, wait = running.popleft()
+                for picture, features in zip(pictures, wait(), strict=True):
+                    yield Embedding(features, *picture.about)
+            if failed is not None:
+                raise failed
+            if not group:
+                return
+
+    def release(self) -> None:
+        """Give back the memory that is kept for the next picture; it is taken again when needed."""
+        if self._encoding is not None:
+            self._encoding.release()
+
+    def _picture(self, image: NDArray[np.uint8], key: str | None) -> _Picture:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise ValueError(
                 'expected a picture of dtype uint8 and shape (H, W, 3), as made by to_rgb8; '
@@ -135,14 +224,30 @@ class SamSegmenter:
         from mobile_sam.utils.transforms import ResizeLongestSide
 
         resized = ResizeLongestSide(self._side).apply_image(image)
-        # torch warns about read-only arrays, and flipped ones have strides it does not know
-        pixels = np.array(resized.transpose(2, 0, 1)[None], order='C')
-        return Embedding(
-            features=self._on_device(lambda: self._encode(pixels)),
-            original_size=(image.shape[0], image.shape[1]),
-            input_size=(resized.shape[0], resized.shape[1]),
-            key=fingerprint(image, self.digest) if key is None else key,
+        return _Picture(
+            # torch warns about read-only arrays, and flipped ones have strides it does not know
+            np.array(resized.transpose(2, 0, 1), order='C'),
+            (
+                (image.shape[0], image.shape[1]),
+                (resized.shape[0], resized.shape[1]),
+                fingerprint(image, self.digest) if key is None else key,
+            ),
         )
+
+    def _start(self, group: list[_Picture]) -> list[_Running]:
+        """Begin to encode pictures, in halves where the device's memory does not suffice."""
+        pixels = [picture.pixels for picture in group]
+        if len(group) == 1:
+            return [(group, self._on_device(lambda: self._encoder().start(pixels)))]
+        try:
+            return [(group, self._encoder().start(pixels))]
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
+        half = len(group) // 2
+        self._encoder().batch = half
+        _empty_cache(self._device)
+        return self._start(group[:half]) + self._start(group[half:])
 
     def decode(self, embedding: Embedding, prompts: Prompts) -> Candidates:
         """Offer masks for prompts.
@@ -260,15 +365,10 @@ class SamSegmenter:
     def _side(self) -> int:
         return int(self._loaded.model.image_encoder.img_size)
 
-    def _encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float16]:
-        import torch
-
-        model = self._loaded.model
-        with torch.inference_mode():
-            batch = torch.as_tensor(pixels, device=self._device).to(torch.float32)
-            features: torch.Tensor = model.image_encoder(model.preprocess(batch))
-            half: NDArray[np.float16] = features[0].to(torch.float16).cpu().numpy()
-            return half
+    def _encoder(self) -> SamEncoding:
+        if self._encoding is None:
+            self._encoding = SamEncoding(self._loaded.model, self._device)
+        return self._encoding
 
     def _on_device(self, call: Callable[[], T]) -> T:
         """Run `call`; where the device is out of memory, move to the CPU for good and repeat it."""
@@ -279,7 +379,7 @@ class SamSegmenter:
                 raise
             failed, self._device = self._device, 'cpu'
         # Outside of the handler, whose traceback would keep the tensors of the failed call alive.
-        self._decoding = None
+        self._decoding = self._encoding = None
         self._loaded.model.to('cpu')
         _empty_cache(failed)
         if self._on_notice is not None:
