@@ -97,8 +97,9 @@ def predict(
 ) -> Shown:
     """Predict, and make the best candidate ready to be shown."""
     prompts.clipped(source.shape)  # beside the image: say so before anything is encoded
-    known = annotator.is_embedded(source)
-    encode_ms = None if known else embed(annotator, source, cancel, on_stage)
+    asked = source.covering(prompts)  # the whole plane, where prompts lie beside the frame
+    known = annotator.is_embedded(asked)
+    encode_ms = None if known else embed(annotator, asked, cancel, on_stage)
     started = perf_counter()
     prediction = annotator.predict(source, prompts, cancel, on_stage)
     decode_ms = 1000 * (perf_counter() - started)
