@@ -36,6 +36,21 @@ def test_a_plane_beyond_the_limit_is_drawn_coarsely_in_the_same_place(
     assert area == pytest.approx(mask.sum(), rel=0.1)
 
 
+@pytest.mark.parametrize('centre', [(30, 40), (1000, 1700), (1990, 3), (513, 1023)])
+def test_of_a_large_plane_only_the_neighbourhood_is_drawn(centre: tuple[int, int]) -> None:
+    mask = disc((2000, 1800), centre, 20)
+    drawing = draw_patch(Patch.of(mask))
+    assert max(drawing.frame.shape) <= 512
+    assert drawing.grid == drawing.frame.shape
+    part = mask[drawing.frame.rows, drawing.frame.columns]
+    assert part.sum() == mask.sum()
+    drawn = np.zeros(drawing.grid, bool)
+    row, column = drawing.corner
+    height, width = drawing.values.shape
+    drawn[row : row + height, column : column + width] = drawing.values > 0
+    np.testing.assert_array_equal(drawn, part)
+
+
 def test_an_empty_mask() -> None:
     assert draw_patch(Patch.of(np.zeros((9, 9), bool))).values.size == 0
 

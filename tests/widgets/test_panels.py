@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from fakes import FakeSegmenter
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QProgressBar
 
 from napari_mobilesam.engine import IntensityMapping, OverlapRule
 from napari_mobilesam.layers import NEGATIVE, POSITIVE, ImageChannel, PictureChoice
+from napari_mobilesam.widgets.bars import QuietBar
 from napari_mobilesam.widgets.candidate_panel import CandidatePanel
 from napari_mobilesam.widgets.folding import Folding
 from napari_mobilesam.widgets.frame_line import FrameLine
@@ -170,6 +172,34 @@ def test_candidate(qtbot: Any) -> None:
     assert sent.args == [False]
     panel.show_nothing()
     assert not panel.commit.isEnabled()
+
+
+def test_bars_are_drawn_by_the_event_loop_and_not_at_once(qtbot: Any) -> None:
+    drawn: list[type] = []
+
+    def watched(base: type) -> Any:
+        class Watched(base):  # type: ignore[misc]
+            def paintEvent(self, event: Any) -> None:
+                drawn.append(base)
+                super().paintEvent(event)
+
+        bar = Watched()
+        qtbot.addWidget(bar)
+        bar.setRange(0, 1000)
+        bar.setValue(1)
+        bar.show()
+        qtbot.waitExposed(bar)
+        qtbot.waitUntil(lambda: base in drawn)
+        drawn.clear()
+        bar.setValue(500)
+        return bar
+
+    watched(QProgressBar)
+    assert drawn == [QProgressBar], 'what Qt does'
+    bar = watched(QuietBar)
+    assert drawn == []
+    qtbot.waitUntil(lambda: drawn == [QuietBar])
+    assert bar.value() == 500
 
 
 def test_overlap(qtbot: Any) -> None:

@@ -15,6 +15,8 @@ from .patch import Patch
 # A layer is uploaded as a whole whenever it changes: beyond these, it is drawn in coarser pixels.
 CANDIDATE_GRID = 4096
 HOVER_GRID = 512
+# So candidates have a layer of a few tiles, whose size seldom changes from one to the next.
+_TILE = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,11 +42,21 @@ class Drawing:
 
 
 def draw_patch(patch: Patch, limit: int = CANDIDATE_GRID) -> Drawing:
-    """Draw a patch of a plane: pixel by pixel, or coarser on planes beyond `limit`."""
+    """Draw a patch of a plane: pixel by pixel round the object, or coarser beyond `limit`."""
     frame = Frame.whole(patch.shape)
     shown = _resampled(patch, grid_within(patch.shape, limit))
     values = outline(shown.mask, contour_width(shown.shape))
-    return Drawing(values, shown.corner, shown.shape, frame)
+    if shown.shape != patch.shape:
+        return Drawing(values, shown.corner, shown.shape, frame)
+    tiles = []
+    for first, count, side in zip(shown.corner, values.shape, shown.shape, strict=True):
+        start = min(first, side - 1) // _TILE * _TILE
+        stop = min(side, max(-(-(first + count) // _TILE) * _TILE, start + _TILE))
+        tiles.append((start, stop))
+    (top, bottom), (left, right) = tiles
+    frame = Frame(top, left, bottom - top, right - left)
+    row, column = shown.corner
+    return Drawing(values, (row - top, column - left), frame.shape, frame)
 
 
 def draw_hover(prediction: Prediction, prompted_only: bool, limit: int = HOVER_GRID) -> Drawing:

@@ -7,11 +7,11 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
     QLabel,
-    QProgressBar,
     QPushButton,
     QSizePolicy,
 )
 
+from .bars import QuietBar
 from .icons import ICON_SIZE, theme_icon
 from .section import Section
 from .shortcuts import describe
@@ -34,7 +34,7 @@ class CandidatePanel(Section):
 
     def __init__(self, prompted_only: bool) -> None:
         super().__init__('Candidate')
-        self.score = QProgressBar()
+        self.score = QuietBar()
         self.score.setRange(0, 1000)
         self.score.setTextVisible(True)
         self.score.setToolTip("The model's own estimate of how well this mask fits (0 to 1)")

@@ -11,11 +11,11 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
-    QProgressBar,
     QPushButton,
     QSizePolicy,
 )
 
+from .bars import QuietBar
 from .model_loading import DEVICES, LoadedSegmenter, ModelEntry, megabytes
 from .section import Section
 
@@ -75,7 +75,7 @@ class ModelPanel(Section):
         self.notice = _line()
         self.download = QPushButton()
         self.retry = QPushButton('Try again')
-        self.progress = QProgressBar()
+        self.progress = QuietBar()
         self.cancel = QPushButton('Cancel')
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)

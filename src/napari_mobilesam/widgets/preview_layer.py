@@ -87,13 +87,13 @@ class PreviewLayer:
         self._erase(layer)
         draw_overlay(layer, key, drawing.corner, drawing.values)
         self._drawn = drawing
-        layer.refresh()
+        _redraw(layer)
 
     def wipe(self) -> None:
         """Show nothing."""
         if self.layer is not None and self._drawn is not None:
             self._erase(self.layer)
-            self.layer.refresh()
+            _redraw(self.layer)
 
     def forget(self, layer: Any) -> bool:
         """Let go of a layer that the user removed; say whether it was this one."""
@@ -161,3 +161,8 @@ class PreviewLayer:
             above = [layers.index(one) for one in self._prompts.layers if one in layers]
             layers.move(len(layers) - 1, min(above, default=len(layers)))
         return layer
+
+
+def _redraw(layer: Labels) -> None:
+    # It stays where it is: neither the world's extent nor its thumbnail has to be made anew.
+    layer.refresh(thumbnail=False, highlight=False, extent=False)
