@@ -1,0 +1,220 @@
+"""``napari-mobilesam track``: follow objects through the slices of a stack, or through time."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ._common import fail, load_segmenter
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_mobilesam.engine import Annotator
+    from napari_mobilesam.engine.stacks import PlaneSeries
+
+
+class Along(StrEnum):
+    """What the first axis of the image is."""
+
+    Z = 'z'
+    T = 't'
+
+
+class PromptMode(StrEnum):
+    """How an object is prompted from slice to slice."""
+
+    AGREEMENT = 'agreement'
+    BOX = 'box'
+    MASK = 'mask'
+    POINTS = 'points'
+
+
+def command(
+    image: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, help='TIFF with slices, rows, columns.'),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option('--output', '-o', dir_okay=False, help='TIFF for the labels.'),
+    ],
+    anchors: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help='Labels of the same shape in which objects are given on one slice or some; they '
+            'are followed through all others. Without it everything is segmented.',
+        ),
+    ] = None,
+    along: Annotated[
+        Along,
+        typer.Option(
+            help='z: slices are linked to objects. t: objects are tracked, with divisions.'
+        ),
+    ] = Along.Z,
+    mode: Annotated[
+        PromptMode,
+        typer.Option(help='Prompts made of the slice before; agreement tries all of them.'),
+    ] = PromptMode.AGREEMENT,
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, help='Leave out what the model is less sure of.')
+    ] = 0.3,
+    max_gap: Annotated[
+        int, typer.Option(min=0, help='Slices on which an object may be missing.')
+    ] = 1,
+    max_distance: Annotated[
+        float,
+        typer.Option(min=0.1, help='Pixels that an object moves between frames at most.'),
+    ] = 30.0,
+    ctc: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            help='With --along t: folder for the format of the Cell Tracking Challenge.',
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar='NAME|PATH', help='Checkpoint; by default the bundled one.'),
+    ] = None,
+    cache: Annotated[
+        bool, typer.Option('--cache/--no-cache', help='Keep embeddings on disk for the next time.')
+    ] = True,
+) -> None:
+    """Follow objects through a stack or a time series.
+
+    Embeddings are kept on disk, so that a run that was interrupted goes on where it was, and
+    another one with other options takes a fraction of the time.
+    """
+    import tifffile
+
+    from napari_mobilesam.engine import Annotator, DiskStore, EmbeddingStore, PlaneKey, PlaneSource
+    from napari_mobilesam.engine.stacks import PlaneSeries
+
+    pixels = _read(image)
+    given = None if anchors is None else _read(anchors)
+    if given is not None and (given.shape != pixels.shape or given.dtype.kind not in 'iub'):
+        fail(
+            f'{anchors} should hold integer labels of the shape {pixels.shape}; it has '
+            f'{given.dtype} {given.shape}'
+        )
+    if given is not None and not given.any():
+        fail(f'{anchors} holds no object: paint at least one on one slice.')
+    disk = DiskStore(on_notice=lambda text: typer.echo(f'Note: {text}', err=True))
+    annotator = Annotator(load_segmenter(weights), EmbeddingStore(disk=disk if cache else None))
+    planes = PlaneSeries(PlaneSource(PlaneKey(image.name, (1, 2), (0,)), pixels), 0)
+    if given is not None:
+        labels = _follow(annotator, planes, given, mode.value)
+    elif along is Along.T:
+        labels = _track(annotator, planes, min_score, max_gap, max_distance, ctc)
+    else:
+        labels = _link(annotator, planes, min_score, max_gap)
+    try:
+        tifffile.imwrite(
+            output, labels, compression='zlib', metadata={'axes': f'{along.value.upper()}YX'}
+        )
+    except OSError as error:
+        fail(f'cannot write {output}: {error}. Name another file with --output.')
+    count = len(set(labels[labels > 0].tolist()))
+    typer.echo(f'Wrote {output.resolve()}: {count} object{"s" * (count != 1)}')
+
+
+def _read(path: Path) -> NDArray[Any]:
+    import tifffile
+
+    try:
+        pixels = tifffile.imread(path)
+    except (OSError, ValueError, tifffile.TiffFileError) as error:
+        fail(f'{path} cannot be read as TIFF: {error}')
+    if pixels.ndim != 3:
+        fail(
+            f'{path} should have three axes: slices, rows, columns; it has the shape {pixels.shape}'
+        )
+    return pixels
+
+
+def _progress(what: str, done: int, total: int) -> None:
+    typer.echo(f'\r{what}: {done} of {total}', nl=done == total, err=True)
+
+
+def _follow(
+    annotator: Annotator, planes: PlaneSeries, given: NDArray[Any], mode: Any
+) -> NDArray[np.int32]:
+    """Follow given objects; they keep their ids."""
+    import numpy as np
+
+    from napari_mobilesam.engine.stacks import MaskPatch, Propagation, PropagationOptions
+
+    propagation = Propagation(annotator, planes, PropagationOptions(mode=mode))
+    for index in range(len(planes)):
+        for label in np.unique(given[index][given[index] > 0]).tolist():
+            propagation.anchor(label, index, MaskPatch.cut(given[index] == label))
+    total = 0
+    for step in propagation.run():
+        total = step.total
+        _progress('Following, slice', step.done, total)
+        for stop in step.stopped:
+            typer.echo(
+                f'\rObject {stop.label} ends before slice {stop.index}: {stop.reason.value}',
+                err=True,
+            )
+    return np.stack([propagation.paint(index) for index in range(len(planes))])
+
+
+def _find(annotator: Annotator, planes: PlaneSeries) -> Any:
+    from napari_mobilesam.engine.stacks.volume import VolumeSegmentation, blob_detector
+
+    segmentation = VolumeSegmentation(planes, blob_detector(annotator))
+    for step in segmentation.run():
+        _progress('Segmenting, slice', step.done, step.total)
+    return segmentation
+
+
+def _link(
+    annotator: Annotator, planes: PlaneSeries, min_score: float, max_gap: int
+) -> NDArray[np.int32]:
+    import numpy as np
+
+    from napari_mobilesam.engine.stacks.linking import LinkOptions, paint_linked
+
+    objects = _find(annotator, planes).link(LinkOptions(min_score, max_gap=max_gap))
+    return np.stack([paint_linked(objects, index, planes.shape) for index in range(len(planes))])
+
+
+def _track(
+    annotator: Annotator,
+    planes: PlaneSeries,
+    min_score: float,
+    max_gap: int,
+    max_distance: float,
+    ctc: Path | None,
+) -> NDArray[np.int32]:
+    import numpy as np
+
+    from napari_mobilesam.engine.stacks.tracking import (
+        TrackingNotInstalledError,
+        TrackOptions,
+        track,
+    )
+
+    options = TrackOptions(max_distance, max_gap, min_score=min_score)
+    try:
+        # before the work: to learn only afterwards that it was in vain would waste it
+        track({}, options)
+        tracking = track(_find(annotator, planes).found, options)
+    except TrackingNotInstalledError as error:
+        fail(str(error))
+    typer.echo(f'{len(tracking.tracks)} tracks, {len(set(tracking.parents.values()))} divisions')
+    if ctc is not None:
+        try:
+            tracking.write_ctc(ctc, len(planes), planes.shape)
+        except (OSError, ValueError) as error:
+            fail(f'cannot write to {ctc}: {error}')
+        typer.echo(f'Wrote {ctc.resolve()}')
+    return np.stack([tracking.paint(index, planes.shape) for index in range(len(planes))])

@@ -1,0 +1,112 @@
+"""Stacks and time series from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from fakes import FakeSegmenter
+from typer.testing import CliRunner, Result
+
+from napari_mobilesam import cli
+
+CENTRES = ((4, 18, 18), (4, 44, 20), (5, 20, 46))
+
+
+@pytest.fixture
+def segmenter(monkeypatch: pytest.MonkeyPatch) -> FakeSegmenter:
+    fake = FakeSegmenter()
+    monkeypatch.setattr('napari_mobilesam.commands.track.load_segmenter', lambda _: fake)
+    return fake
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli.app, ['track', *map(str, arguments)])
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> np.ndarray:
+    grid = np.indices((10, 64, 64))
+    labels = np.zeros((10, 64, 64), np.uint16)
+    for number, centre in enumerate(CENTRES, 1):
+        inside = sum((axis - place) ** 2 for axis, place in zip(grid, centre, strict=True))
+        labels[inside <= 36] = number
+    tifffile.imwrite(tmp_path / 'image.tif', np.where(labels > 0, 200, 20).astype(np.uint8))
+    return labels
+
+
+def test_everything_and_the_second_time(
+    tmp_path: Path, truth: np.ndarray, segmenter: FakeSegmenter
+) -> None:
+    result = run(tmp_path / 'image.tif', '-o', tmp_path / 'labels.tif')
+    assert result.exit_code == 0, result.output
+    assert '3 objects' in result.stdout
+    assert 'slice: 10 of 10' in result.stderr
+    labels = tifffile.imread(tmp_path / 'labels.tif')
+    assert np.count_nonzero((labels > 0) & (truth > 0)) > 0.8 * np.count_nonzero(truth)
+    encoded = len(segmenter.encoded)
+    assert run(tmp_path / 'image.tif', '-o', tmp_path / 'again.tif').exit_code == 0
+    assert len(segmenter.encoded) == encoded
+
+
+def test_given_objects_are_followed_with_their_ids(
+    tmp_path: Path, truth: np.ndarray, segmenter: FakeSegmenter
+) -> None:
+    given = np.zeros_like(truth)
+    given[4] = np.where(truth[4] == 2, 700, 0)
+    tifffile.imwrite(tmp_path / 'given.tif', given)
+    result = run(
+        tmp_path / 'image.tif', '-o', tmp_path / 'l.tif', '--anchors', tmp_path / 'given.tif'
+    )
+    assert result.exit_code == 0, result.output
+    assert 'Following, slice: 9 of 9' in result.stderr
+    labels = tifffile.imread(tmp_path / 'l.tif')
+    assert np.unique(labels).tolist() == [0, 700]
+    assert np.array_equal(labels[4], given[4])
+    found, true = labels > 0, truth == 2
+    assert np.count_nonzero(found & true) / np.count_nonzero(found | true) > 0.7
+
+
+def test_time(tmp_path: Path, truth: np.ndarray, segmenter: FakeSegmenter) -> None:
+    pytest.importorskip('laptrack', reason='needs the extra [tracking]')
+    result = run(
+        tmp_path / 'image.tif', '-o', tmp_path / 'l.tif', '--along', 't', '--ctc', tmp_path / 'RES'
+    )
+    assert result.exit_code == 0, result.output
+    assert '3 tracks, 0 divisions' in result.stdout
+    assert len((tmp_path / 'RES/res_track.txt').read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ('image', 'anchors', 'said'),
+    [
+        (np.zeros((8, 8), np.uint8), None, 'should have three axes'),
+        (None, np.zeros((3, 64, 64), np.uint8), 'should hold integer labels of the shape'),
+        (None, np.zeros((10, 64, 64), np.float32), 'should hold integer labels of the shape'),
+        (None, np.zeros((10, 64, 64), np.uint8), 'holds no object'),
+        (b'no tiff', None, 'cannot be read as TIFF'),
+    ],
+)
+def test_impossible_files(
+    tmp_path: Path,
+    truth: np.ndarray,
+    segmenter: FakeSegmenter,
+    image: np.ndarray | bytes | None,
+    anchors: np.ndarray | None,
+    said: str,
+) -> None:
+    if isinstance(image, bytes):
+        (tmp_path / 'image.tif').write_bytes(image)
+    elif image is not None:
+        tifffile.imwrite(tmp_path / 'image.tif', image)
+    arguments: list[object] = [tmp_path / 'image.tif', '-o', tmp_path / 'l.tif']
+    if anchors is not None:
+        tifffile.imwrite(tmp_path / 'given.tif', anchors, photometric='minisblack')
+        arguments += ['--anchors', tmp_path / 'given.tif']
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert said in result.stderr.replace('\n', ' ')
+    assert not (tmp_path / 'l.tif').exists()
+    assert not segmenter.encoded
