@@ -55,3 +55,22 @@ def test_guide_lists_every_shortcut() -> None:
     guide = GUIDE.read_text(encoding='utf-8')
     for shortcut in SHORTCUTS:
         assert f'| {shortcut.shown} | {shortcut.title} |\n' in guide
+
+
+def test_commands_of_the_training_page_exist() -> None:
+    """Each option that the page names is one of the command that it names."""
+    import typer
+
+    from napari_mobilesam.cli import app
+
+    page = (ROOT / 'docs' / 'training.md').read_text(encoding='utf-8')
+    blocks = ''.join(re.findall(r'```sh\n(.*?)```', page, flags=re.DOTALL)).replace('\\\n', '')
+    group = typer.main.get_command(app)
+    known = {
+        name: {text for option in command.params for text in (*option.opts, *option.secondary_opts)}
+        for name, command in group.commands.items()  # type: ignore[attr-defined]
+    }
+    lines = re.findall(r'^(?:napari-mobilesam|torchrun .* napari_mobilesam) (.*)$', blocks, re.M)
+    assert len(lines) >= 8
+    for name, *words in (line.split() for line in lines):
+        assert {word for word in words if word.startswith('--')} <= known[name], name

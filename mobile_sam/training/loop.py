@@ -313,7 +313,12 @@ class Trainer:
             corrections=2,
             reader=self.reader,
         )
-        report = evaluator(self.averaged_model())
+        try:
+            report = evaluator(self.averaged_model())
+        except ValueError as error:
+            # A distillation needs no labels; nothing is lost but the report.
+            logger.warning('not validated: %s', error)
+            return
         write_report(report, self.config.out / f'report-{self.step:06d}.json')
         logger.info('step %d, held-out groups:\n%s', self.step, table(report))
 
