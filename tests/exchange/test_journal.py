@@ -1,0 +1,294 @@
+"""Journals: what was done is on disk, and comes back exactly."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import annotating
+import numpy as np
+import pytest
+from annotating import IMAGE, SHAPE, Annotating, state
+from hypothesis import given
+from hypothesis import strategies as st
+from segmentations import many
+
+from napari_mobilesam.engine import LabelEdit, MaskPrompt, Prompts, Step
+from napari_mobilesam.exchange import ExchangeError, codec
+from napari_mobilesam.exchange.identity import identify, image_fingerprint
+from napari_mobilesam.exchange.journal import Journal, journal_path
+from napari_mobilesam.exchange.restore import identity_of, restore
+
+IDENTITY = identify(IMAGE, 'zyx', (2, 0.5, 0.5), 'micrometer', path='/x/y.tif', name='y')
+
+
+def written(path: Path, things: int = 60, seed: int = 3) -> Annotating:
+    with Journal(path, IDENTITY, SHAPE, np.int32) as journal:
+        made = Annotating(seed, journal)
+        for _ in range(things):
+            made.act()
+    return made
+
+
+def undo_everything(labels: np.ndarray, session: Any) -> None:
+    while (step := session.history.last) is not None:
+        step.revert(labels)
+        session.step_back(step)
+
+
+def test_labels_and_session_come_back(tmp_path: Path) -> None:
+    made = written(tmp_path / 'a.jsonl')
+    found = restore(tmp_path / 'a.jsonl')
+    assert found.notices == []
+    assert found.identity == IDENTITY == identity_of(tmp_path / 'a.jsonl')
+    assert found.labels.dtype == np.int32
+    assert np.array_equal(found.labels, made.labels)
+    assert state(found.session) == state(made.session)
+    assert len(made.session) > 5
+    undo_everything(found.labels, found.session)
+    assert not found.labels.any()
+
+
+def test_30_kills_lose_nothing_that_was_safe(tmp_path: Path) -> None:
+    """Kill the annotating process at random moments, 30 times."""
+    choose = random.Random(1)
+    deepest = 0
+
+    def start(run: int) -> subprocess.Popen[str]:
+        command = [sys.executable, annotating.__file__, str(tmp_path / f'{run}.jsonl'), str(run)]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1)
+
+    following = start(0)
+    for run in range(30):
+        # the next one gets ready meanwhile, and waits
+        process, following = following, start(run + 1)
+        path = tmp_path / f'{run}.jsonl'
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write('go\n')
+        process.stdout.readline()
+        time.sleep(choose.uniform(0, 0.25))
+        os.kill(process.pid, signal.SIGKILL)
+        said = [line for line in process.stdout.readlines() if ' ' in line]
+        process.communicate()
+        durable = max((int(line.split()[0]) for line in said[:-1]), default=0)
+        found = restore(path)
+        things = found.lines - 1
+        assert things >= durable
+        deepest = max(deepest, things)
+        again = Annotating(run)
+        for _ in range(things):
+            again.act()
+        assert np.array_equal(found.labels, again.labels)
+        assert state(found.session) == state(again.session)
+        # and it goes on from there, lock and half lines notwithstanding
+        with Journal(path, IDENTITY, SHAPE, np.int32, resume_at=found) as journal:
+            if (step := found.session.history.last) is not None:
+                step.revert(found.labels)
+                found.session.step_back(step)
+                journal.undone(step)
+        after = restore(path)
+        assert after.notices == []
+        assert np.array_equal(after.labels, found.labels)
+        undo_everything(after.labels, after.session)
+        assert not after.labels.any()
+    following.kill()
+    following.communicate()
+    assert deepest > 10
+
+
+@given(st.data())
+def test_any_damage_is_told_and_read_up_to(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / 'damage'
+    good = folder / 'good.jsonl'
+    if not good.exists():
+        folder.mkdir()
+        written(good, 25)
+    content = good.read_bytes()
+    first = content.index(b'\n') + 1
+    at = data.draw(st.integers(first, len(content) - 1))
+    if data.draw(st.booleans()):
+        damaged = content[:at]
+    else:
+        damaged = bytearray(content)
+        damaged[at] ^= data.draw(st.integers(1, 255))
+    path = folder / 'bad.jsonl'
+    path.write_bytes(damaged)
+    found = restore(path)
+    whole = content[:at].count(b'\n')
+    assert found.lines == whole
+    assert len(found.notices) == (0 if len(damaged) == found.size else 1)
+    again = Annotating(3)
+    for _ in range(whole - 1):
+        again.act()
+    assert np.array_equal(found.labels, again.labels)
+
+
+@pytest.mark.parametrize(
+    'content', [b'', b'\n', b'{}\n', b'[]\n', b'{"n":0', b'\xff' * 99, b'{"n":0,"journal":2}\n']
+)
+def test_what_is_no_journal_is_told(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / 'a.jsonl').write_bytes(content)
+    with pytest.raises(ExchangeError):
+        restore(tmp_path / 'a.jsonl')
+
+
+def test_the_damaged_end_is_kept_beside(tmp_path: Path) -> None:
+    path = tmp_path / 'a.jsonl'
+    made = written(path, 5)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"n": 6, "do": {"ti')
+    found = restore(path)
+    assert found.lines == 6
+    (notice,) = found.notices
+    assert 'after 6 entries' in notice
+    made.session, made.labels = found.session, found.labels
+    with Journal(path, IDENTITY, SHAPE, np.int32, resume_at=found) as journal:
+        made.journal = journal
+        made.act()
+    assert path.with_suffix('.damaged').read_bytes() == b'{"n": 6, "do": {"ti'
+    after = restore(path)
+    assert after.notices == []
+    assert np.array_equal(after.labels, made.labels)
+
+
+def test_there_is_one_writer(tmp_path: Path) -> None:
+    path = tmp_path / 'a.jsonl'
+    path.touch()  # what is left of a process killed before its first line
+    with Journal(path, IDENTITY, SHAPE, np.int32) as journal:
+        assert journal.wait(timeout=10)
+        for resume in (None, restore(path)):
+            with pytest.raises(ExchangeError, match='written by another window'):
+                Journal(path, IDENTITY, SHAPE, np.int32, resume_at=resume)
+    with pytest.raises(ExchangeError, match='there already'):
+        Journal(path, IDENTITY, SHAPE, np.int32)
+    Journal(path, IDENTITY, SHAPE, np.int32, resume_at=restore(path)).close()
+
+
+def test_labels_that_were_there_are_kept(tmp_path: Path) -> None:
+    base = np.stack([many((64, 96))] * 3)
+    with Journal(tmp_path / 'a.jsonl', IDENTITY, SHAPE, np.int32, base=base) as journal:
+        made = Annotating(0, None)
+        made.labels = base.copy()
+        made.session.observe(int(base.max()))
+        step = made._commit()
+        step.apply(made.labels)
+        made.session.push(step)
+        journal.done(step)
+    found = restore(tmp_path / 'a.jsonl')
+    assert np.array_equal(found.labels, made.labels)
+    undo_everything(found.labels, found.session)
+    assert np.array_equal(found.labels, base)
+    assert found.session.maximum == base.max()
+
+
+def test_a_step_from_before_the_journal_is_undone_all_the_same(tmp_path: Path) -> None:
+    made = Annotating(3)
+    step = made._commit()
+    step.apply(made.labels)
+    path = tmp_path / 'a.jsonl'
+    with Journal(path, IDENTITY, SHAPE, np.int32, base=made.labels.copy()) as journal:
+        journal.undone(step)
+    assert not restore(path).labels.any()
+
+
+def test_nothing_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, threads = threading.Event(), set()
+    real = os.fsync
+
+    def slow(descriptor: int) -> None:
+        threads.add(threading.current_thread().name)
+        assert gate.wait(10)
+        real(descriptor)
+
+    monkeypatch.setattr(os, 'fsync', slow)
+    journal = Journal(tmp_path / 'a.jsonl', IDENTITY, SHAPE, np.int32)
+    made = Annotating(3, journal)
+    numbers = [made.act() for _ in range(20)]
+    assert numbers == list(range(1, 21))
+    assert journal.durable == -1
+    assert not journal.wait(timeout=0.01)
+    gate.set()
+    assert journal.wait(20, timeout=10)
+    assert journal.durable == 20
+    journal.close()
+    assert threads == {'journal'}
+    with pytest.raises(ExchangeError, match='closed'):
+        made.act()
+
+
+def test_a_full_disk_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    path = tmp_path / 'a.jsonl'
+    with Journal(path, IDENTITY, SHAPE, np.int32, on_failed=told.append) as journal:
+        made = Annotating(3, journal)
+        journal.wait(made.act())
+
+        def full(_descriptor: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with monkeypatch.context() as context:
+            context.setattr(os, 'fsync', full)
+            assert not journal.wait(made.act(), timeout=10)
+        assert not journal.wait(made.act(), timeout=10)
+        assert journal.durable == 1
+    (message,) = told
+    assert 'No space left on device' in message
+    assert 'Save the session' in message
+
+
+def test_steps_of_prompts_only_are_no_lines(tmp_path: Path) -> None:
+    with Journal(tmp_path / 'a.jsonl', IDENTITY, SHAPE, np.int32) as journal:
+        step = Step('prompts', prompts_before=1, prompts_after=2)
+        assert journal.done(step) == journal.undone(step) == 0
+    assert restore(tmp_path / 'a.jsonl').lines == 1
+
+
+def test_journals_are_found_by_the_image(tmp_path: Path, own_home: Path) -> None:
+    moved = identify(IMAGE.copy(), 'zyx', (1, 1, 1), path='/elsewhere/z.tif')
+    assert journal_path(moved) == journal_path(IDENTITY)
+    assert journal_path(IDENTITY).is_relative_to(own_home)
+    assert journal_path(IDENTITY, tmp_path).parent == tmp_path
+
+
+def test_fingerprints_tell_pixels_apart() -> None:
+    base = image_fingerprint(IMAGE)
+    assert image_fingerprint(IMAGE.astype('>u2')) == base
+    assert image_fingerprint(np.asfortranarray(IMAGE)) == base
+    changed = IMAGE.copy()
+    changed[1, 5, 5] += 1
+    others = [changed, IMAGE[:2], IMAGE.astype(np.uint32), IMAGE.reshape(3, 96, 64)]
+    assert len({base, *(image_fingerprint(other) for other in others)}) == 5
+
+
+@pytest.mark.parametrize('shape', [(5,), (4, 6), (2, 3, 4)])
+def test_edits_come_back(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        before, after = (rng.integers(0, 3, shape) for _ in range(2))
+        edit = LabelEdit.between((7,) * len(shape), before, after)
+        if edit is not None:
+            again = codec.read_edit(codec.edit_to_json(edit))
+            assert again.start == edit.start
+            assert np.array_equal(again.mask, edit.mask)
+            for name in ('before', 'after'):
+                values = np.broadcast_to(getattr(again, name), edit.n_pixels)
+                assert np.array_equal(values, np.broadcast_to(getattr(edit, name), edit.n_pixels))
+
+
+def test_mask_prompts_come_back() -> None:
+    mask = np.zeros((40, 50), bool)
+    mask[5:20, 10:30] = True
+    prompts = Prompts(mask=MaskPrompt.from_mask(mask))
+    assert codec.read_prompts(codec.prompts_to_json(prompts)) == prompts
