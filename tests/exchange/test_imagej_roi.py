@@ -18,7 +18,7 @@ def test_positions_in_a_stack_are_its_slices(tmp_path: Path) -> None:
     rois = roifile.roiread(path)
     assert len({roi.name for roi in rois}) == len(rois)
     for roi in rois:
-        known = dict(line.split(': ') for line in roi.props.splitlines())
+        known = dict(line.split(': ', 1) for line in roi.props.splitlines())
         label = int(known['label'])
         rows, columns = np.nonzero(before.labels[roi.position - 1] == label)
         assert (roi.left, roi.top) == (columns.min(), rows.min())

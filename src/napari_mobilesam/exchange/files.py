@@ -12,7 +12,7 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,9 @@ def check_target(path: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def replacing(path: Path, overwrite: bool = False) -> Iterator[Path]:
+def replacing(
+    path: Path, overwrite: bool = False, is_alike: Callable[[Path], bool] | None = None
+) -> Iterator[Path]:
     """Write a file (or folder) whole or not at all.
 
     Parameters
@@ -136,7 +138,10 @@ def replacing(path: Path, overwrite: bool = False) -> Iterator[Path]:
     path : Path
         Where it goes.
     overwrite : bool
-        Whether it may take the place of a file (never that of a folder with other things in it).
+        Whether it may take the place of what is there.
+    is_alike : callable, optional
+        For a folder: tells of one that is there whether it holds such things and no others. None
+        where a file is to be written.
 
     Yields
     ------
@@ -149,6 +154,15 @@ def replacing(path: Path, overwrite: bool = False) -> Iterator[Path]:
         If that cannot be done.
     """
     check_target(path, overwrite)
+    if path.is_dir():
+        if is_alike is None:
+            raise ExchangeError(f'{_quoted(path)} is a folder; name a file')
+        if any(path.iterdir()) and not is_alike(path):
+            raise ExchangeError(
+                f'{_quoted(path)} has other things in it, and is not replaced; name a new folder'
+            )
+    elif is_alike is not None and path.exists():
+        raise ExchangeError(f'{_quoted(path)} is a file; name a folder')
     # short: the name asked for may be as long as names can be
     part = path.parent / f'.{uuid.uuid4().hex[:12]}.part'
     try:
@@ -188,7 +202,7 @@ def child(folder: Path, name: Any) -> Path:
     if not isinstance(name, str) or not name or '\0' in name or '\\' in name or ':' in name:
         raise ExchangeError(message)
     parts = name.split('/')
-    if any(part in ('', '.', '..') for part in parts):
+    if any(part in ('', '.', '..') or len(part.encode()) > 255 for part in parts):
         raise ExchangeError(message)
     path = folder.joinpath(*parts)
     try:
@@ -207,8 +221,6 @@ def reason(error: OSError) -> str:
 
 def _swap(part: Path, path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        if not part.is_dir():
-            raise ExchangeError(f'{_quoted(path)} is a folder; name a file')
         old = path.parent / f'.{uuid.uuid4().hex[:12]}.old'
         path.rename(old)
         try:
@@ -218,8 +230,6 @@ def _swap(part: Path, path: Path) -> None:
             raise
         shutil.rmtree(old, ignore_errors=True)
         return
-    if part.is_dir() and path.exists():
-        raise ExchangeError(f'{_quoted(path)} is a file; name a folder')
     os.replace(part, path)
     if os.name == 'posix':
         descriptor = os.open(path.parent, os.O_RDONLY)

@@ -9,6 +9,7 @@ hyperstacks. The id, class and the rest are properties of each ROI.
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -141,10 +142,28 @@ def roi_plane(roi: Any, canvas: Canvas) -> tuple[int, ...]:
 def _parse(path: Path, name: str, data: bytes) -> Any:
     from roifile import ImagejRoi
 
+    if not _is_whole(data):
+        raise ExchangeError(f'"{path}": {name[:80]!r} is cut off')
     try:
         return ImagejRoi.frombytes(data)
     except Exception as error:  # whatever a damaged one makes of its offsets and counts
         raise ExchangeError(f'"{path}": {name[:80]!r} is no ImageJ ROI: {error}') from None
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether the name and the properties of a ROI are there; roifile leaves them out if not."""
+    if len(data) < 64:
+        return False
+    (second,) = struct.unpack('>i', data[60:64])
+    if second <= 0:
+        return True
+    if second + 52 > len(data):
+        return False
+    for offset in (16, 40):
+        start, length = struct.unpack('>ii', data[second + offset : second + offset + 8])
+        if start + 2 * length > len(data):
+            return False
+    return True
 
 
 def _rings(roi: Any) -> list[NDArray[np.float64]]:

@@ -25,7 +25,7 @@ def write(segmentation: Segmentation, path: Path, *, overwrite: bool = False) ->
     boxes = ndimage.find_objects(numbers)
     suffix = '.png' if labels.ndim == 2 else '.tif'
     names = []
-    with replacing(path, overwrite) as part:
+    with replacing(path, overwrite, _is_masks) as part:
         part.mkdir()
         for number, (label, box) in enumerate(zip(ids[ids != 0], boxes, strict=True), 1):
             mask = np.zeros(labels.shape, np.uint8)
@@ -58,11 +58,7 @@ def read(path: Path) -> Segmentation:
     if not path.is_dir():
         raise ExchangeError(f'"{path}" is no folder of masks')
     readers = {'.png': png.read, '.tif': tiff.read}
-    files = sorted(
-        (int(file.stem), file)
-        for file in path.iterdir()
-        if file.suffix in readers and file.stem.isascii() and file.stem.isdigit()
-    )
+    files = sorted((int(file.stem), file) for file in path.iterdir() if _is_mask(file))
     labels, axes = None, ''
     for label, file in files:
         found = readers[file.suffix](file)
@@ -74,3 +70,11 @@ def read(path: Path) -> Segmentation:
     if labels is None:
         raise ExchangeError(f'"{path}" holds no masks: files named after ids, like 00001.png')
     return Segmentation(labels, axes, name=path.name)
+
+
+def _is_masks(path: Path) -> bool:
+    return all(_is_mask(file) for file in path.iterdir())
+
+
+def _is_mask(file: Path) -> bool:
+    return file.suffix in ('.png', '.tif') and file.stem.isascii() and file.stem.isdigit()

@@ -33,7 +33,7 @@ def write(segmentation: Segmentation, path: Path, *, overwrite: bool = False) ->
     if inside is not None and not path.parent.exists():
         check_target(path.parent, overwrite)
         _write_group(path.parent, {'labels': []})
-    with replacing(path, overwrite) as part:
+    with replacing(path, overwrite, is_omezarr) as part:
         _write_labels(segmentation, part, in_image=inside is not None)
     if inside is not None:
         names = _attributes(path.parent).get('labels', [])

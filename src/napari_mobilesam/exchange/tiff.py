@@ -7,6 +7,7 @@ ImageJ opens as well (through Bio-Formats, and its own reader as 32-bit numbers,
 from __future__ import annotations
 
 import json
+import struct
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,7 @@ def read(path: Path) -> Segmentation:
         metadata = dict(file.imagej_metadata or {})
         objects, colours = read_metadata(_info(metadata, file.ome_metadata))
         sizes, unit = pixel_size(file)
+        check_whole(file, series, path)
         labels = series.asarray()
     order = sorted(range(len(axes)), key=lambda i: 'tczyx'.index(axes[i]))
     names = ''.join(axes[i] for i in order)
@@ -120,6 +122,22 @@ def read(path: Path) -> Segmentation:
         colours,
         path.stem,
     )
+
+
+def check_whole(file: Any, series: Any, path: Path) -> None:
+    """Make sure that all is there: tifffile takes missing pixels for zeros, and skips tags."""
+    handle = file.filehandle
+    size, first = handle.size, file.pages.first
+    handle.seek(first.offset)
+    (stated,) = struct.unpack(file.tiff.tagnoformat, handle.read(file.tiff.tagnosize))
+    if len(first.tags) < stated:
+        raise ExchangeError(f'"{path}" is cut off: its description is missing; copy it again')
+    for page in series.pages:
+        if page is None:
+            raise ExchangeError(f'"{path}" is cut off: pages are missing')
+        ends = (a + n for a, n in zip(page.dataoffsets, page.databytecounts, strict=True))
+        if max(ends, default=0) > size:
+            raise ExchangeError(f'"{path}" is cut off: pixels are missing; copy it again')
 
 
 def axis_letters(axes: str) -> str:
