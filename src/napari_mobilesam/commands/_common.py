@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from mobile_sam.checkpoints import LoadedModel
     from mobile_sam.training.data import Item
     from napari_mobilesam.engine import SamSegmenter
 
@@ -74,16 +75,22 @@ def load_segmenter(weights: str | None) -> SamSegmenter:
     typer.Exit
         It cannot be; said on stderr.
     """
+    return load_loaded(weights)[1]
+
+
+def load_loaded(weights: str | None, device: str = 'auto') -> tuple[LoadedModel, SamSegmenter]:
+    """Build the model of a checkpoint as `load_segmenter` does; give the bare model as well."""
     from mobile_sam.checkpoints import CheckpointError, load_model
     from napari_mobilesam.engine import SamSegmenter
 
     path = find_weights(weights)
     try:
-        segmenter = SamSegmenter(load_model(path))
+        loaded = load_model(path)
+        segmenter = SamSegmenter(loaded, device)
     except CheckpointError as error:
         fail(str(error))
     typer.echo(f'Model: {path.name} on {segmenter.device}', err=True)
-    return segmenter
+    return loaded, segmenter
 
 
 def read_planes(data: Path, split: str, modalities: str | None) -> list[Item]:

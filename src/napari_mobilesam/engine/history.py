@@ -126,6 +126,11 @@ class History:
         steps = (*self._lapsed, *self._undone)
         return next((step for step in reversed(steps) if step.edits), None)
 
+    @property
+    def done(self) -> tuple[Step, ...]:
+        """The steps that can be taken back, oldest first."""
+        return tuple(self._done)
+
     def __len__(self) -> int:
         return len(self._done)
 

@@ -1,0 +1,547 @@
+"""The scripting API: segment from Python what the widget would, with the same engine.
+
+::
+
+    from napari_mobilesam import Session
+
+    session = Session.open('stack.tif')
+    session.segment(points=[(12, 140, 225)])  # slice, row, column
+    session.export('labels.tif')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_mobilesam import engine
+from napari_mobilesam.engine import (
+    Annotator,
+    IntensityMapping,
+    OverlapRule,
+    PlacedMask,
+    PlaneKey,
+    PlaneSource,
+    PromptedPlane,
+    Prompts,
+    SegmentedObject,
+    Segmenter,
+    Step,
+    plan_commit,
+    plan_removal,
+)
+from napari_mobilesam.exchange import ExchangeError, Segmentation, load
+from napari_mobilesam.exchange import export as export_segmentation
+from napari_mobilesam.exchange.identity import ImageIdentity, identify
+from napari_mobilesam.exchange.images import Picture, from_array, open_image
+from napari_mobilesam.exchange.session_file import find_image, load_session, save_session
+from napari_mobilesam.exchange.views import segmentation_of
+
+if TYPE_CHECKING:
+    import pandas
+
+    from mobile_sam.checkpoints import LoadedModel
+    from mobile_sam.modeling import Sam
+
+Point = Sequence[float]
+Overlap = Literal['keep', 'replace']
+
+
+class Session:
+    """An image, a model, labels and their objects: what the Annotator has, without a window.
+
+    Make one with `open` or `load`. Coordinates are those of the image's axes, pixel centres at
+    integers: (row, column) of a picture, (slice, row, column) of a stack.
+
+    Parameters
+    ----------
+    picture : Picture
+        The image.
+    segmenter : Segmenter, optional
+        The model; by default `weights` are loaded when the first mask is asked for.
+    loaded : LoadedModel, optional
+        A model of `mobile_sam.checkpoints.load_model`; several sessions may share it.
+    weights : str or path-like, optional
+        A checkpoint, by name or file. By default the bundled one.
+    device : str
+        ``'auto'``, ``'cpu'``, ``'cuda'``, ``'mps'``.
+    mapping : IntensityMapping, optional
+        How pixel values become the picture that the model sees. By default by percentiles.
+    labels : ndarray of int, optional
+        Of the shape of the image. By default empty, int32.
+    objects : engine.Session, optional
+        What is known of the objects in `labels`.
+    """
+
+    def __init__(
+        self,
+        picture: Picture,
+        *,
+        segmenter: Segmenter | None = None,
+        loaded: LoadedModel | None = None,
+        weights: str | Path | None = None,
+        device: str = 'auto',
+        mapping: IntensityMapping | None = None,
+        labels: NDArray[Any] | None = None,
+        objects: engine.Session | None = None,
+    ) -> None:
+        if labels is None:
+            labels = np.zeros(picture.shape, np.int32)
+        if labels.shape != picture.shape:
+            raise ExchangeError(
+                f'labels have the shape of the image, {picture.shape}; got {labels.shape}'
+            )
+        self._picture = picture
+        self._weights, self._device = weights, device
+        self._annotator = None if segmenter is None else Annotator(segmenter)
+        self._mapping = mapping or IntensityMapping()
+        self._labels = labels
+        self._objects = objects or engine.Session(int(labels.max()))
+        self._identity: ImageIdentity | None = None
+        self._sources: dict[PlaneKey, PlaneSource] = {}
+        self._model: Sam | None = None if loaded is None else loaded.model
+        if self._annotator is None and loaded is not None:
+            self._annotator = Annotator(engine.SamSegmenter(loaded, device))
+
+    # -- making one
+
+    @classmethod
+    def open(
+        cls,
+        image: Any,
+        *,
+        axes: str = '',
+        scale: tuple[float, ...] = (),
+        unit: str = 'pixel',
+        rgb: bool = False,
+        labels: Any = None,
+        weights: str | Path | None = None,
+        segmenter: Segmenter | None = None,
+        loaded: LoadedModel | None = None,
+        device: str = 'auto',
+        mapping: IntensityMapping | None = None,
+    ) -> Session:
+        """Begin with an image.
+
+        Parameters
+        ----------
+        image : path-like or array-like
+            A TIFF, PNG, JPEG, npy or OME-Zarr; or pixels, any number of axes.
+        axes, scale, unit, rgb
+            Of an array; files tell. Axes are letters of ``tczyx``, colours (`rgb`) not counted.
+        labels : path-like or array-like of int, optional
+            Objects that are there already.
+        weights, segmenter, loaded, device, mapping
+            As of the class.
+
+        Raises
+        ------
+        ExchangeError
+            If something cannot be read, or does not fit together.
+        """
+        if isinstance(image, str | Path):
+            picture = open_image(image)
+        else:
+            picture = from_array(image, axes, scale, unit, rgb=rgb)
+        objects = None
+        if isinstance(labels, str | Path):
+            labels = load(labels, shape=picture.shape, axes=picture.axes).labels
+        if labels is not None:
+            labels = np.array(Segmentation(labels).labels, np.int32)
+            objects = engine.Session(int(labels.max()))
+        return cls(
+            picture,
+            weights=weights,
+            segmenter=segmenter,
+            loaded=loaded,
+            device=device,
+            mapping=mapping,
+            labels=labels,
+            objects=objects,
+        )
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        image: str | Path | None = None,
+        *,
+        weights: str | Path | None = None,
+        segmenter: Segmenter | None = None,
+        device: str = 'auto',
+    ) -> Session:
+        """Go on with a session file (``NAME.mobilesam.json``).
+
+        Parameters
+        ----------
+        path : path-like
+            The session file.
+        image : path-like, optional
+            Its image, or a folder to look for it. By default it is looked for where it was, and
+            beside the session file.
+        weights, segmenter, device
+            As of the class.
+
+        Raises
+        ------
+        PixelsDifferError
+            If the image has other pixels than then.
+        ExchangeError
+            If the session or its image cannot be read.
+        """
+        saved = load_session(path)
+        session = cls(
+            find_image(saved, image),
+            weights=weights,
+            segmenter=segmenter,
+            device=device,
+            labels=saved.labels,
+            objects=saved.session,
+        )
+        session._identity = saved.identity
+        return session
+
+    # -- what there is
+
+    @property
+    def labels(self) -> NDArray[np.integer]:
+        """Ids, of the shape of the image; 0 is the background."""
+        return self._labels
+
+    @property
+    def objects(self) -> tuple[SegmentedObject, ...]:
+        """What is known of each object, by ascending id."""
+        return self._objects.objects
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the image, colours not counted, and of the labels."""
+        return self._picture.shape
+
+    @property
+    def picture(self) -> Picture:
+        """The image."""
+        return self._picture
+
+    @property
+    def records(self) -> engine.Session:
+        """The engine's own books: objects, classes and history."""
+        return self._objects
+
+    @property
+    def annotator(self) -> Annotator:
+        """What embeds and predicts. The model is loaded at first use."""
+        if self._annotator is None:
+            from mobile_sam.checkpoints import BUNDLED_NAME, find, load_model
+
+            loaded = load_model(find(self._weights or BUNDLED_NAME).path)
+            self._annotator = Annotator(engine.SamSegmenter(loaded, self._device))
+            self._model = loaded.model
+        return self._annotator
+
+    @property
+    def segmentation(self) -> Segmentation:
+        """Labels, calibration and objects, as they are exported."""
+        return segmentation_of(self._picture, self._labels, self._objects)
+
+    # -- segmenting
+
+    def segment(
+        self,
+        points: Iterable[Point] = (),
+        negative: Iterable[Point] = (),
+        box: Sequence[Point] | None = None,
+        *,
+        class_name: str = '',
+        overlap: Overlap = 'keep',
+        candidate: int | None = None,
+        prompted_only: bool = True,
+    ) -> int:
+        """Segment one object, and put it into the labels.
+
+        Parameters
+        ----------
+        points : iterable of point
+            On the object; all of the prompts on one plane.
+        negative : iterable of point
+            Beside it.
+        box : two points, optional
+            Opposite corners of a box round it.
+        class_name : str
+            A class for it; made where there is none of this name.
+        overlap : {'keep', 'replace'}
+            Whether other objects keep the pixels that both claim.
+        candidate : int, optional
+            Which of the masks on offer; by default the best.
+        prompted_only : bool
+            Keep only the connected parts that the prompts speak of.
+
+        Returns
+        -------
+        int
+            Its id; 0 if there is no pixel for it.
+
+        Raises
+        ------
+        ValueError
+            If there are no prompts, on one plane.
+        PromptOutsidePlaneError
+            If none lies on the image.
+        """
+        key, prompts = self._on_plane(list(points), list(negative), box)
+        return self.segment_plane(
+            key,
+            prompts,
+            class_name=class_name,
+            overlap=overlap,
+            candidate=candidate,
+            prompted_only=prompted_only,
+        )
+
+    def segment_plane(
+        self,
+        key: PlaneKey,
+        prompts: Prompts,
+        *,
+        class_name: str = '',
+        overlap: Overlap = 'keep',
+        candidate: int | None = None,
+        prompted_only: bool = True,
+        mapping: IntensityMapping | None = None,
+    ) -> int:
+        """Segment one object on any plane of the image, also an XZ or YZ one; see `segment`."""
+        source = self.source(key, mapping)
+        prediction = self.annotator.predict(source, prompts)
+        patch = prediction.patch(candidate, prompted_only=prompted_only)
+        record = SegmentedObject(
+            prompted=(PromptedPlane(key, prompts),),
+            score=prediction.candidates.score(candidate),
+            class_id=self._class(class_name),
+            model_digest=prediction.model_digest,
+            mapping=source.mapping,
+        )
+        placed = place(key, patch.mask, patch.corner, record)
+        step = self._commit([placed], overlap)
+        return step.changes[0].label if step is not None else 0
+
+    def segment_each(
+        self, points: Iterable[Point], *, class_name: str = '', overlap: Overlap = 'keep'
+    ) -> list[int]:
+        """Segment one object for each point; their ids, 0 where there was no pixel for one."""
+        return [
+            self.segment(points=[point], class_name=class_name, overlap=overlap) for point in points
+        ]
+
+    def segment_everything(
+        self,
+        planes: Iterable[tuple[int, ...]] | None = None,
+        *,
+        class_name: str = '',
+        overlap: Overlap = 'keep',
+        progress: Callable[[int, int], object] | None = None,
+        **options: Any,
+    ) -> list[int]:
+        """Segment all that looks like an object, without prompts, plane by plane.
+
+        Parameters
+        ----------
+        planes : iterable of tuple of int, optional
+            Their indices on the leading axes; by default all.
+        class_name, overlap
+            As of `segment`.
+        progress : callable, optional
+            Told how many planes are done, and how many there are.
+        **options
+            Of `mobile_sam.SamAutomaticMaskGenerator`, such as ``points_per_side``.
+
+        Returns
+        -------
+        list of int
+            The ids of the objects. An object is one on each plane of its own.
+        """
+        from mobile_sam import SamAutomaticMaskGenerator
+
+        digest = self.annotator.segmenter.digest
+        if self._model is None:
+            raise ValueError('everything needs a model from a checkpoint; open with weights')
+        generator = SamAutomaticMaskGenerator(self._model, **options)
+        leading = self.shape[:-2]
+        wanted = list(np.ndindex(leading)) if planes is None else list(planes)
+        class_id, ids = self._class(class_name), []
+        for done, index in enumerate(wanted):
+            if progress is not None:
+                progress(done, len(wanted))
+            key = self._key(tuple(index))
+            source = self.source(key)
+            found = generator.generate(source.image())
+            placed = [
+                place(
+                    key,
+                    np.asarray(item['segmentation'], bool),
+                    (0, 0),
+                    SegmentedObject(
+                        score=float(item['predicted_iou']),
+                        class_id=class_id,
+                        model_digest=digest,
+                        mapping=source.mapping,
+                    ),
+                )
+                for item in found
+            ]
+            step = self._commit(placed, overlap, 'everything')
+            if step is not None:
+                ids += [change.label for change in step.changes if change.before is None]
+        if progress is not None:
+            progress(len(wanted), len(wanted))
+        return ids
+
+    def remove(self, label: int) -> None:
+        """Remove an object from the labels."""
+        self._do(plan_removal(self._objects, self._labels, [label]))
+
+    def apply(self, step: Step) -> None:
+        """Do a step that was planned, or read from a file."""
+        self._do(step)
+
+    def undo(self) -> bool:
+        """Take the last step back; False if there is none."""
+        step = self._objects.history.last
+        if step is None:
+            return False
+        step.revert(self._labels)
+        self._objects.step_back(step)
+        return True
+
+    def redo(self) -> bool:
+        """Repeat the step undone last; False if there is none."""
+        step = self._objects.history.next
+        if step is None:
+            return False
+        step.apply(self._labels)
+        self._objects.step_forward(step)
+        return True
+
+    # -- leaving
+
+    def export(
+        self,
+        path: str | Path,
+        format: str | None = None,  # noqa: A002
+        **options: Any,
+    ) -> tuple[Path, ...]:
+        """Write labels, outlines or a table; how `path` ends decides.
+
+        See `napari_mobilesam.exchange.export` for the parameters.
+        """
+        return export_segmentation(self.segmentation, path, format, **options)
+
+    def save(self, path: str | Path) -> Path:
+        """Save the session, to go on later; see `load`."""
+        return save_session(path, self.identity, self._labels, self._objects)
+
+    def measure(self, *, per_plane: bool = False) -> pandas.DataFrame:
+        """Measure all objects: area or volume, shape, intensities, in the unit of the image."""
+        from napari_mobilesam.exchange.measure import measure
+
+        return measure(self.segmentation, per_plane=per_plane)
+
+    @property
+    def identity(self) -> ImageIdentity:
+        """What the image is recognised by; reads some of its planes once."""
+        if self._identity is None:
+            p = self._picture
+            where = '' if p.path is None else str(p.path.resolve())
+            self._identity = identify(
+                p.pixels, p.axes, p.scale, p.unit, rgb=p.rgb, path=where, name=p.name
+            )
+        return self._identity
+
+    # -- inner
+
+    def _key(self, index: tuple[int, ...]) -> PlaneKey:
+        ndim = len(self.shape)
+        return PlaneKey('', (ndim - 2, ndim - 1), index)
+
+    def _on_plane(
+        self, points: list[Point], negative: list[Point], box: Sequence[Point] | None
+    ) -> tuple[PlaneKey, Prompts]:
+        ndim = len(self.shape)
+        given = [*points, *negative, *(box or ())]
+        if not given or any(len(point) != ndim for point in given):
+            raise ValueError(
+                f'prompts are points of {ndim} coordinates, one for each axis of '
+                f'"{self._picture.axes}"; got {given}'
+            )
+        indices = {tuple(int(np.floor(v + 0.5)) for v in point[:-2]) for point in given}
+        if len(indices) > 1:
+            raise ValueError(f'the prompts of one object lie on one plane; got {sorted(indices)}')
+        corners = None
+        if box is not None:
+            first, second = box
+            corners = (first[-2], first[-1], second[-2], second[-1])
+        flat = tuple((point[-2], point[-1]) for point in (*points, *negative))
+        polarity = (True,) * len(points) + (False,) * len(negative)
+        return self._key(indices.pop()), Prompts(flat, polarity, corners)
+
+    def source(self, key: PlaneKey, mapping: IntensityMapping | None = None) -> PlaneSource:
+        """Return a plane of the image, as the annotator takes it; the same one each time."""
+        mapping = mapping or self._mapping
+        source = self._sources.get(key)
+        if source is None or source.mapping != mapping:
+            source = PlaneSource(key, self._picture.pixels, mapping, self._picture.rgb)
+            if len(self._sources) > 256:
+                self._sources.clear()
+            self._sources[key] = source
+        return source
+
+    def _class(self, name: str) -> int:
+        if not name:
+            return 0
+        classes = self._objects.classes
+        if all(item.name != name for item in classes):
+            self._objects.classes = classes = classes.added(name)
+        return next(item.class_id for item in classes if item.name == name)
+
+    def _commit(
+        self, placed: list[PlacedMask], overlap: Overlap, title: str = 'commit'
+    ) -> Step | None:
+        rule = OverlapRule(overlap)
+        step = plan_commit(self._objects, self._labels, placed, rule, title)
+        return self._do(step)
+
+    def _do(self, step: Step) -> Step | None:
+        if not (step.edits or step.changes):
+            return None
+        step.apply(self._labels)
+        self._objects.push(step)
+        return step
+
+
+def place(
+    key: PlaneKey, mask: NDArray[np.bool_], corner: tuple[int, int], record: SegmentedObject
+) -> PlacedMask:
+    """Put a mask of a plane at its place in labels of all axes.
+
+    Parameters
+    ----------
+    key : PlaneKey
+        The plane.
+    mask : ndarray of bool, shape (h, w)
+    corner : tuple of int
+        Row and column of the plane at which it begins.
+    record : SegmentedObject
+        What is to be recorded of it.
+    """
+    rows, columns = key.displayed
+    if rows > columns:
+        mask = mask.T
+    start, shape = [0] * key.ndim, [1] * key.ndim
+    for axis, position in zip(key.indexed, key.index, strict=True):
+        start[axis] = position
+    start[rows], start[columns] = corner
+    shape[min(rows, columns)], shape[max(rows, columns)] = mask.shape
+    return PlacedMask(tuple(start), mask.reshape(shape), record)

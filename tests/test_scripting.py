@@ -1,0 +1,188 @@
+"""The scripting API, replay and scripts made from sessions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from fakes import FakeSegmenter
+from pictures import CENTRES, iou, plane, stack
+
+from napari_mobilesam import Session
+from napari_mobilesam.as_python import as_python
+from napari_mobilesam.engine import IntensityMapping, PlaneKey, Prompts
+from napari_mobilesam.exchange import ExchangeError
+from napari_mobilesam.exchange.session_file import find_image, load_session
+from napari_mobilesam.replay import replay
+
+
+class OtherSegmenter(FakeSegmenter):
+    """Another model: its masks are a little smaller, and so is what it thinks of them."""
+
+    def decode(self, embedding, prompts):
+        from dataclasses import replace
+
+        found = super().decode(embedding, prompts)
+        logits = found.logits.copy()
+        logits[:, :, 1:] = np.minimum(logits[:, :, 1:], found.logits[:, :, :-1])
+        return replace(found, logits=logits, scores=found.scores * 0.9)
+
+
+def annotated(image: Path) -> Session:
+    session = Session.open(image, segmenter=FakeSegmenter())
+    for z, (row, column) in enumerate(CENTRES):
+        session.segment(points=[(z, row + 2 * z, column)], class_name=('disc', '')[z % 2])
+    return session
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    tifffile.imwrite(tmp_path / 'stack.tif', stack(), photometric='minisblack')
+    return tmp_path / 'stack.tif'
+
+
+def test_objects_are_segmented_one_by_one(image: Path) -> None:
+    session = annotated(image)
+    assert [record.label for record in session.objects] == [1, 2, 3]
+    for z, (row, column) in enumerate(CENTRES):
+        disc = stack()[z] > 100
+        found = session.labels[z] == z + 1
+        assert found[row + 2 * z, column]
+        assert iou(found, found & disc) > 0.95
+    assert session.segmentation.info(1).class_name == 'disc'
+    assert session.segmentation.info(1).n_prompts == 1
+
+
+def test_a_single_picture_box_negative_points_and_undo() -> None:
+    session = Session.open(plane(), segmenter=FakeSegmenter())
+    row, column = CENTRES[0]
+    first = session.segment(box=[(row - 20, column - 20), (row + 20, column + 20)])
+    assert (first, session.segment([(row, column)])) == (1, 0)  # all of its pixels are taken
+    assert session.segment([(row, column)], overlap='replace') == 2
+    other = CENTRES[2]
+    assert session.segment([other, (row, column)], [(row, column)]) == 3
+    assert session.undo()
+    assert session.redo()
+    session.remove(3)
+    assert 3 not in session.labels
+    assert session.segment_each([other, other]) == [4, 0]
+    while session.undo():
+        pass
+    assert not session.labels.any()
+
+
+@pytest.mark.parametrize(
+    'prompts',
+    [
+        {},
+        {'points': [(1, 2)]},
+        {'points': [(0, 1, 2), (1, 1, 2)]},
+        {'points': [(9, 1, 2)]},
+        {'points': [(0, 900, 2)]},
+        {'points': [(0, float('nan'), 2)]},
+        {'box': [(0, 1, 2)]},
+    ],
+)
+def test_wrong_prompts_are_told(prompts: dict) -> None:
+    session = Session.open(stack(), segmenter=FakeSegmenter())
+    with pytest.raises((ValueError, IndexError)):
+        session.segment(**prompts)
+    assert not session.labels.any()
+
+
+def test_objects_that_are_there_are_kept(image: Path, tmp_path: Path) -> None:
+    first = annotated(image)
+    first.export(tmp_path / 'labels.tif')
+    session = Session.open(image, labels=tmp_path / 'labels.tif', segmenter=FakeSegmenter())
+    row, column = CENTRES[0]
+    assert session.segment([(4, row + 8, column)]) == 4
+    with pytest.raises(ExchangeError, match='shape'):
+        Session.open(plane(), labels=tmp_path / 'labels.tif')
+
+
+def test_sessions_are_saved_and_loaded(image: Path, tmp_path: Path) -> None:
+    before = annotated(image)
+    path = before.save(tmp_path / 'a')
+    after = Session.load(path, segmenter=FakeSegmenter())
+    assert np.array_equal(after.labels, before.labels)
+    assert after.objects == before.objects
+    assert after.undo()
+    assert 3 not in after.labels
+
+
+def test_replay_by_the_same_model_is_identical(image: Path, tmp_path: Path) -> None:
+    before = annotated(image)
+    row, column = CENTRES[1]
+    # the second best mask; one that takes pixels of another; one seen from the side
+    before.segment([(0, row, column)], candidate=2)
+    before.segment([(0, row, column)], overlap='replace', prompted_only=False)
+    before.remove(2)
+    side = PlaneKey('', (0, 2), (CENTRES[0][0] + 8,))
+    before.segment_plane(side, Prompts(((4.0, CENTRES[0][1] * 1.0),), (True,)))
+    saved = load_session(before.save(tmp_path / 'a'))
+    done = replay(saved, find_image(saved), segmenter=FakeSegmenter())
+    assert done.identical
+    assert (done.predicted, done.copied) == (6, 1)
+    assert np.array_equal(done.session.labels, before.labels)
+    assert {c.iou for c in done.comparisons} == {1.0}
+
+
+def test_replay_by_another_model_compares(image: Path, tmp_path: Path) -> None:
+    saved = load_session(annotated(image).save(tmp_path / 'a'))
+    done = replay(saved, find_image(saved), segmenter=OtherSegmenter('other'))
+    assert not done.identical
+    assert [c.label for c in done.comparisons] == [1, 2, 3]
+    assert [c.class_name for c in done.comparisons] == ['disc', '', 'disc']
+    for comparison in done.comparisons:
+        assert 0.8 < comparison.iou < 1
+        recorded = saved.labels == comparison.label
+        replayed = done.session.labels == comparison.label
+        assert comparison.iou == pytest.approx(iou(recorded, replayed))
+        assert comparison.recorded == recorded.sum() > comparison.replayed == replayed.sum()
+
+
+def test_a_script_does_the_same(image: Path, tmp_path: Path, monkeypatch) -> None:
+    before = annotated(image)
+    side = PlaneKey('', (0, 2), (CENTRES[0][0] + 8,))
+    before.segment_plane(side, Prompts(((4.0, CENTRES[0][1] * 1.0),), (True,)))
+    script = as_python(before.records, before.identity)
+    made: list[Session] = []
+
+    def opened(*args, **kwargs):
+        made.append(original(*args, segmenter=FakeSegmenter(), **kwargs))
+        return made[-1]
+
+    original = Session.open
+    monkeypatch.setattr(Session, 'open', opened)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(script, 'script', 'exec'), {})
+    assert np.array_equal(made[0].labels, before.labels)
+    assert (tmp_path / 'labels.ome.zarr').is_dir()
+    assert [r.class_id for r in made[0].objects] == [r.class_id for r in before.objects]
+
+
+def test_a_script_says_how_intensities_were_mapped(image: Path) -> None:
+    mapping = IntensityMapping('full', gamma=0.5)
+    session = Session.open(image, segmenter=FakeSegmenter(), mapping=mapping)
+    session.segment([(0, *CENTRES[0])])
+    script = as_python(session.records, session.identity, 'vit_b')
+    assert "weights='vit_b', mapping=IntensityMapping(mode='full'" in script
+    assert 'from napari_mobilesam.engine import IntensityMapping\n' in script
+
+
+def test_the_name_costs_nothing_until_it_is_used() -> None:
+    code = """
+import sys, napari_mobilesam
+assert 'Session' in dir(napari_mobilesam)
+print(sorted({'numpy', 'torch', 'napari'} & set(sys.modules)))
+napari_mobilesam.Session
+print(sorted({'torch', 'napari', 'qtpy', 'skimage', 'pandas'} & set(sys.modules)))
+"""
+    result = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split('\n')[:2] == ['[]', '[]']
