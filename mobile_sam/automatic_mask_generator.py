@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +10,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .fast.boxes import non_maximum_suppression
+from .fast.everything import propose
+from .fast.forms import DecoderForm, decoder_form
+from .fast.masks import Upscaler, upscaler
+from .fast.stability import CroppedLogits, estimated_stability, stability
 from .predictor import SamPredictor
 from .utils.amg import (
     MaskData,
-    batch_iterator,
     batched_mask_to_box,
     box_xyxy_to_xywh,
     build_all_layer_point_grids,
-    calculate_stability_score,
     coco_encode_rle,
     generate_crop_boxes,
     is_box_near_crop_edge,
     remove_small_regions,
     rle_to_mask,
-    uncrop_boxes_xyxy,
 )
 from .utils.rle import mask_to_rle
 
@@ -32,23 +33,28 @@ if TYPE_CHECKING:
     from .modeling import Sam
 
 OUTPUT_MODES = ('binary_mask', 'uncompressed_rle', 'coco_rle')
-# Logits in full size are held for this many pixels at a time (256 MiB of float32), however many
-# points are decoded in one go: on a 4k image a batch of 192 masks would take 12 GiB.
-MAX_PIXELS_AT_ONCE = 2**26
 
 
-@dataclass(frozen=True, slots=True)
-class _CropMask:
-    """A mask, one bit per pixel, and where in the image it lies (x0, y0, x1, y1)."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """A good mask in a crop: little of it is kept, as only few survive the others.
 
-    bits: npt.NDArray[np.uint8]
+    ``box`` (x0, y0, x1, y1; first and last pixels) and ``point`` (x, y) are in the image's frame.
+    """
+
+    score: float
+    box: tuple[int, int, int, int]
+    point: tuple[float, float]
+    logits: CroppedLogits
     crop_box: tuple[int, ...]
+    scale: Upscaler
 
-    def in_image(self, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    def mask(self, size: tuple[int, int], threshold: float) -> npt.NDArray[np.bool_]:
+        """Make the mask in an image of a size (H, W)."""
         x0, y0, x1, y1 = self.crop_box
-        crop = np.unpackbits(self.bits, count=(y1 - y0) * (x1 - x0)).astype(bool)
         mask = np.zeros(size, dtype=bool)
-        mask[y0:y1, x0:x1] = crop.reshape(y1 - y0, x1 - x0)
+        rows, columns, patch = self.scale.above(self.logits.whole(), threshold)
+        mask[y0:y1, x0:x1][rows, columns] = patch
         return mask
 
 
@@ -65,7 +71,7 @@ class SamAutomaticMaskGenerator:
     points_per_side : int or None
         Points along each side of the image. None if ``point_grids`` is given.
     points_per_batch : int
-        Points decoded at once: more is faster and takes more memory.
+        Most points decoded at once. On a CPU it is a few, which is as fast as it gets.
     pred_iou_thresh : float
         Masks that the model predicts a lower quality for are dropped; ≤ 0 keeps all.
     stability_score_thresh : float
@@ -179,33 +185,29 @@ class SamAutomaticMaskGenerator:
             )
         size = (picture.shape[0], picture.shape[1])
         found = self._search(picture, size)
-        boxes = found['boxes'].cpu()
-        masks = [mask.in_image(size) for mask in found['masks']]
-        rows: Sequence[int] = range(len(masks))
+        threshold = self.predictor.model.mask_threshold
+        masks = [one.mask(size, threshold) for one in found]
+        boxes = torch.tensor([one.box for one in found]).reshape(-1, 4)
+        rows = list(range(len(masks)))
         if self.min_mask_region_area > 0:
-            threshold = max(self.box_nms_thresh, self.crop_nms_thresh)
-            rows, masks, boxes = _repair(masks, boxes, self.min_mask_region_area, threshold)
-        found.filter(torch.as_tensor(list(rows), dtype=torch.int64))
-        found.to_numpy()
+            overlap = max(self.box_nms_thresh, self.crop_nms_thresh)
+            rows, masks, boxes = _repair(masks, boxes, self.min_mask_region_area, overlap)
         return [
             {
                 'segmentation': self._write(mask),
                 'area': int(np.count_nonzero(mask)),
                 'bbox': box_xyxy_to_xywh(box),
-                'predicted_iou': float(quality),
-                'point_coords': [point.tolist()],
-                'stability_score': float(stability),
-                'crop_box': box_xyxy_to_xywh(list(place.crop_box)),
+                'predicted_iou': found[row].score,
+                'point_coords': [list(found[row].point)],
+                'stability_score': stability(
+                    found[row].logits.whole(),
+                    found[row].scale,
+                    threshold,
+                    self.stability_score_offset,
+                ),
+                'crop_box': box_xyxy_to_xywh(list(found[row].crop_box)),
             }
-            for mask, box, quality, point, stability, place in zip(
-                masks,
-                boxes.tolist(),
-                found['iou_preds'],
-                found['points'],
-                found['stability_score'],
-                found['masks'],
-                strict=True,
-            )
+            for row, mask, box in zip(rows, masks, boxes.tolist(), strict=True)
         ]
 
     @staticmethod
@@ -236,18 +238,18 @@ class SamAutomaticMaskGenerator:
         mask_data['boxes'] = boxes
         return mask_data
 
-    def _search(self, image: npt.NDArray[np.uint8], size: tuple[int, int]) -> MaskData:
-        """Find masks in all crops, without duplicates; boxes and points in the image's frame."""
+    def _search(self, image: npt.NDArray[np.uint8], size: tuple[int, int]) -> list[_Found]:
+        """Find masks in all crops, without duplicates."""
         crop_boxes, layers = generate_crop_boxes(size, self.crop_n_layers, self.crop_overlap_ratio)
-        found = _no_masks()
+        # Made anew for each picture, in a millisecond: the weights may have changed since the last.
+        form = decoder_form(self.predictor.model)
+        found: list[_Found] = []
         for crop_box, layer in zip(crop_boxes, layers, strict=True):
-            found.cat(self._search_crop(image, size, crop_box, self.point_grids[layer]))
+            found += self._search_crop(image, size, crop_box, self.point_grids[layer], form)
         if len(crop_boxes) > 1:
-            places = torch.tensor([mask.crop_box for mask in found['masks']]).reshape(-1, 4)
-            areas = (places[:, 2] - places[:, 0]) * (places[:, 3] - places[:, 1])
-            boxes = found['boxes']
             # A small crop shows its objects larger, so its masks are finer.
-            found.filter(_nms(boxes, (1 / areas).to(boxes.device), self.crop_nms_thresh))
+            areas = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (one.crop_box for one in found)]
+            found = _best(found, [-area for area in areas], self.crop_nms_thresh)
         return found
 
     def _search_crop(
@@ -256,58 +258,59 @@ class SamAutomaticMaskGenerator:
         size: tuple[int, int],
         crop_box: list[int],
         grid: npt.NDArray[np.float64],
-    ) -> MaskData:
-        x0, y0, x1, y1 = crop_box
-        self.predictor.set_image(image[y0:y1, x0:x1])
-        found = _no_masks()
-        for (points,) in batch_iterator(self.points_per_batch, grid * (x1 - x0, y1 - y0)):
-            for batch in self._search_points(points, size, crop_box):
-                found.cat(batch)
-        self.predictor.reset_image()
+        form: DecoderForm,
+    ) -> list[_Found]:
+        predictor = self.predictor
+        model, (x0, y0, x1, y1) = predictor.model, crop_box
+        shape = (y1 - y0, x1 - x0)
+        predictor.set_image(image[y0:y1, x0:x1])
+        side, input_size = form.image_side(predictor.get_image_embedding()[0]), predictor.input_size
+        assert input_size is not None
+        predictor.reset_image()
 
-        found.filter(_nms(found['boxes'], found['iou_preds'], self.box_nms_thresh))
-        found['boxes'] = uncrop_boxes_xyxy(found['boxes'], crop_box)
-        found['points'] = found['points'] + np.array([x0, y0])
-        return found
+        points = grid * (x1 - x0, y1 - y0)
+        coords = torch.from_numpy(predictor.transform.apply_coords(points, shape))
+        least = self.pred_iou_thresh if self.pred_iou_thresh > 0 else -np.inf
+        scale = upscaler(model.prompt_encoder.mask_input_size[0], input_size, shape)
+        found = []
+        for some in propose(model, form, side, coords, least, self.points_per_batch):
+            for proposal in some:
+                if not self._stable(proposal.logits, scale, input_size):
+                    continue
+                rows, columns, patch = scale.above(proposal.logits, model.mask_threshold)
+                box = [columns.start, rows.start, columns.stop - 1, rows.stop - 1]
+                if not patch.size:
+                    box = [0, 0, 0, 0]
+                edges = [0, 0, size[1], size[0]]
+                if is_box_near_crop_edge(torch.tensor([box]), crop_box, edges).item():
+                    continue
+                level = model.mask_threshold - abs(self.stability_score_offset)
+                x, y = points[proposal.point].tolist()
+                found.append(
+                    _Found(
+                        proposal.score,
+                        (box[0] + x0, box[1] + y0, box[2] + x0, box[3] + y0),
+                        (x + x0, y + y0),
+                        CroppedLogits.of(proposal.logits, level),
+                        tuple(crop_box),
+                        scale,
+                    )
+                )
+        return _best(found, [one.score for one in found], self.box_nms_thresh)
 
-    def _search_points(
-        self,
-        points: npt.NDArray[np.float64],
-        size: tuple[int, int],
-        crop_box: list[int],
-    ) -> Iterator[MaskData]:
-        """Yield the good masks at some points, in the crop's frame, a few at a time."""
-        predictor, threshold = self.predictor, self.predictor.model.mask_threshold
-        height, width = crop_box[3] - crop_box[1], crop_box[2] - crop_box[0]
-        coords = torch.from_numpy(predictor.transform.apply_coords(points, (height, width)))
-        low_res, quality = predictor.predict_low_res(
-            coords[:, None], torch.ones(len(points), 1, dtype=torch.int64)
-        )
-        # Quality is known before the masks are brought to full size, which is the dear part.
-        quality = quality.float()
-        good = quality > (self.pred_iou_thresh if self.pred_iou_thresh > 0 else -torch.inf)
-        sources, ranks = torch.nonzero(good, as_tuple=True)
-        step = max(
-            1, MAX_PIXELS_AT_ONCE // max(height * width, predictor.transform.target_length**2)
-        )
-        for source, rank in batch_iterator(step, sources, ranks):
-            logits = predictor.upscale(low_res[source, rank][:, None])[:, 0]
-            stability = calculate_stability_score(logits, threshold, self.stability_score_offset)
-            masks = logits > threshold
-            boxes = batched_mask_to_box(masks)
-            keep = ~is_box_near_crop_edge(boxes, crop_box, [0, 0, size[1], size[0]])
-            if self.stability_score_thresh > 0:
-                keep &= stability >= self.stability_score_thresh
-            yield MaskData(
-                iou_preds=quality[source, rank][keep],
-                stability_score=stability[keep],
-                boxes=boxes[keep],
-                points=points[source[keep].cpu().numpy()],
-                masks=[
-                    _CropMask(np.packbits(mask), tuple(crop_box))
-                    for mask in masks[keep].cpu().numpy()
-                ],
-            )
+    def _stable(
+        self, logits: npt.NDArray[np.float32], scale: Upscaler, input_size: tuple[int, int]
+    ) -> bool:
+        """Whether a mask is stable enough; counted in full size only where that could matter."""
+        wanted = self.stability_score_thresh
+        if wanted <= 0:
+            return True
+        threshold, offset = self.predictor.model.mask_threshold, self.stability_score_offset
+        inside = logits[: -(-input_size[0] // 4), : -(-input_size[1] // 4)]
+        estimate, doubt = estimated_stability(inside, threshold, offset)
+        if abs(estimate - wanted) > doubt:
+            return estimate > wanted
+        return stability(logits, scale, threshold, offset) >= wanted
 
     def _write(self, mask: npt.NDArray[np.bool_]) -> Any:
         if self.output_mode == 'binary_mask':
@@ -316,21 +319,11 @@ class SamAutomaticMaskGenerator:
         return rle if self.output_mode == 'uncompressed_rle' else coco_encode_rle(rle)
 
 
-def _no_masks() -> MaskData:
-    return MaskData(
-        iou_preds=torch.zeros(0),
-        stability_score=torch.zeros(0),
-        boxes=torch.zeros((0, 4), dtype=torch.int64),
-        points=np.zeros((0, 2)),
-        masks=[],
-    )
-
-
-def _nms(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
-    """Indices of the boxes that no better one overlaps by more than a threshold, best first."""
-    from torchvision.ops import nms
-
-    return nms(boxes.float(), scores.float(), threshold)
+def _best(found: list[_Found], scores: list[float], threshold: float) -> list[_Found]:
+    """Drop what a better one overlaps by more than a threshold; the best come first."""
+    boxes = np.array([one.box for one in found]).reshape(-1, 4)
+    kept = non_maximum_suppression(boxes, np.array(scores), threshold)
+    return [found[row] for row in kept.tolist()]
 
 
 def _repair(
@@ -347,8 +340,8 @@ def _repair(
         untouched.append(not (had_holes or had_islands))
     tight = torch.stack([batched_mask_to_box(torch.from_numpy(mask)) for mask in repaired])
     tight = tight.to(boxes.device)
-    kept = _nms(tight, torch.tensor(untouched, device=boxes.device), nms_thresh)
-    rows = kept.tolist()
+    scores = np.array(untouched, dtype=float)
+    rows = non_maximum_suppression(tight.cpu().numpy(), scores, nms_thresh).tolist()
     # A box of an untouched mask is what it was, so that a caller's own boxes survive.
     kept_boxes = [tight[row] if not untouched[row] else boxes[row] for row in rows]
     return rows, [repaired[row] for row in rows], torch.stack(kept_boxes)

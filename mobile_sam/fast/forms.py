@@ -67,7 +67,8 @@ class PlainDecoder:
         """Decode, and draw everything."""
         encoder = self._model.prompt_encoder
         if dense is None:
-            dense = encoder.embed_no_mask(len(sparse), encoder.image_embedding_size)
+            no_mask = encoder.no_mask_embed.weight[:, :, None, None]
+            dense = no_mask.expand(len(sparse), -1, *encoder.image_embedding_size)
         logits, scores = self._model.mask_decoder(
             image_embeddings=image,
             image_pe=encoder.get_dense_pe(),

@@ -154,6 +154,26 @@ class FakeSegmenter:
                 cancel.check()
             yield self.decode(embedding, wish)
 
+    def propose(
+        self,
+        embedding: Embedding,
+        points: Sequence[tuple[float, float]],
+        min_score: float,
+        cancel: CancelToken | None = None,
+    ) -> Iterator[Candidates | None]:
+        for point in points:
+            if cancel is not None:
+                cancel.check()
+            found = self.decode(embedding, Prompts((point,), (True,)))
+            good = found.scores > min_score
+            yield (
+                Candidates(
+                    found.logits[good], found.scores[good], found.original_size, found.input_size
+                )
+                if good.any()
+                else None
+            )
+
     def _enter(self) -> None:
         self.threads.add(threading.current_thread().name)
         self.started.set()

@@ -16,6 +16,14 @@ from .composite import Channel
 from .disk import DiskInfo, DiskStore, default_cache_folder
 from .edits import LabelEdit
 from .embedding import Embedding
+from .everything import (
+    EverythingOptions,
+    Progress,
+    Proposal,
+    Proposals,
+    segment_everything,
+    segment_prompts,
+)
 from .fingerprint import fingerprint
 from .frame import Frame
 from .geometry import (
@@ -64,6 +72,7 @@ __all__ = [
     'DiskStore',
     'Embedding',
     'EmbeddingStore',
+    'EverythingOptions',
     'Frame',
     'History',
     'IntensityMapping',
@@ -78,9 +87,12 @@ __all__ = [
     'PlaneKey',
     'PlaneSource',
     'Prediction',
+    'Progress',
     'PromptOutsidePlaneError',
     'PromptedPlane',
     'Prompts',
+    'Proposal',
+    'Proposals',
     'RecordChange',
     'SamSegmenter',
     'SegmentedObject',
@@ -115,6 +127,8 @@ __all__ = [
     'points_on_plane',
     'prompted_parts',
     'round_index',
+    'segment_everything',
+    'segment_prompts',
     'split_mask',
     'thumbnail',
     'tidy',

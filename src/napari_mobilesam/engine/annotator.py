@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .cancel import CancelToken
 from .candidates import Candidates
 from .embedding import Embedding
+from .everything import EverythingOptions, Progress, segment_everything
 from .fingerprint import fingerprint
 from .frame import Frame
 from .parts import prompted_parts
@@ -319,6 +320,41 @@ class Annotator:
         found = self._segmenter.decode_many(embedding, local, cancel)
         for wish, candidates in zip(prompts, found, strict=True):
             yield self._prediction(source, wish, candidates)
+
+    def everything(
+        self,
+        source: PlaneSource,
+        options: EverythingOptions | None = None,
+        cancel: CancelToken | None = None,
+        on_stage: OnStage | None = None,
+    ) -> Iterator[Progress]:
+        """Find masks of everything on a plane, or on the frame that the source is of.
+
+        Parameters
+        ----------
+        source : PlaneSource
+            The plane, or a frame of it, which is embedded if need be.
+        options : EverythingOptions, optional
+            What to look for.
+        cancel, on_stage
+            As in `embed`.
+
+        Yields
+        ------
+        Progress
+            As of `segment_everything`, in pixels of the plane.
+
+        Raises
+        ------
+        Cancelled
+            If the token was cancelled; what was found until then stays.
+        """
+        embedding = self.embed(source, cancel, on_stage)
+        if on_stage is not None:
+            on_stage('decoding')
+        yield from segment_everything(
+            self._segmenter, embedding, options, cancel, frame=source.region
+        )
 
     def _prediction(
         self, source: PlaneSource, prompts: Prompts, candidates: Candidates

@@ -9,7 +9,7 @@ import numpy as np
 
 from .candidates import best_index
 from .embedding import Embedding
-from .prompts import Prompts
+from .prompts import Point, Prompts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class SamDecoding:
     def __init__(self, model: Sam, device: str) -> None:
         from mobile_sam.fast.forms import decoder_form
 
-        self._encoder = model.prompt_encoder
+        self._model = model
         self._form = decoder_form(model)
         self._device = device
         self._sides: list[tuple[Embedding, Any]] = []
@@ -80,6 +80,29 @@ class SamDecoding:
             logits = found.draw(0, [best]).float().cpu().numpy()
         return logits, scores[best : best + 1]
 
+    def propose(
+        self, embedding: Embedding, points: Sequence[Point], min_score: float
+    ) -> list[Decoded | None]:
+        """Decode lone points, and draw only masks with a better score; None where there is none."""
+        import torch
+
+        from mobile_sam.fast.everything import propose
+
+        xy = np.array(points)[:, ::-1] * self._scale(embedding)
+        coords = torch.from_numpy(np.ascontiguousarray(xy, np.float32))
+        masks: list[list[NDArray[np.float32]]] = [[] for _ in points]
+        scores: list[list[float]] = [[] for _ in points]
+        with torch.inference_mode():
+            side = self._side(embedding)
+            for some in propose(self._model, self._form, side, coords, min_score, len(points)):
+                for proposal in some:
+                    masks[proposal.point].append(proposal.logits)
+                    scores[proposal.point].append(proposal.score)
+        return [
+            (np.stack(logits), np.array(quality, np.float32)) if logits else None
+            for logits, quality in zip(masks, scores, strict=True)
+        ]
+
     def _attend(self, embedding: Embedding, objects: list[Prompts]) -> Iterator[tuple[int, Any]]:
         """Let objects with prompts of the same kinds meet the picture, a few at a time."""
         from mobile_sam.fast.decoder import PROMPTS_AT_ONCE
@@ -100,8 +123,7 @@ class SamDecoding:
         def tensor(values: NDArray[Any]) -> torch.Tensor:
             return torch.from_numpy(values).to(self._device)
 
-        (height, width), (rows, columns) = embedding.original_size, embedding.input_size
-        scale = np.array([columns / width, rows / height])
+        scale = self._scale(embedding)
         points = boxes = masks = None
         if objects[0].points:
             # (row, column) of the picture become (x, y) of the resized one
@@ -115,8 +137,13 @@ class SamDecoding:
         if objects[0].mask is not None:
             logits = [prompts.mask.logits for prompts in objects if prompts.mask is not None]
             masks = tensor(np.stack(logits)[:, None].astype(np.float32))
-        sparse, dense = self._encoder(points=points, boxes=boxes, masks=masks)
+        sparse, dense = self._model.prompt_encoder(points=points, boxes=boxes, masks=masks)
         return sparse, dense
+
+    def _scale(self, embedding: Embedding) -> NDArray[np.float64]:
+        """Factors from pixels of the picture to those of the resized one, along x and y."""
+        (height, width), (rows, columns) = embedding.original_size, embedding.input_size
+        return np.array([columns / width, rows / height])
 
     def _side(self, embedding: Embedding) -> Any:
         for place, (known, side) in enumerate(self._sides):

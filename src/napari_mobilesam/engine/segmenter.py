@@ -59,6 +59,15 @@ class Segmenter(Protocol):
     ) -> Iterator[Candidates]:
         """Offer masks for many objects of one picture, one after the other, in their order."""
 
+    def propose(
+        self,
+        embedding: Embedding,
+        points: Sequence[Point],
+        min_score: float,
+        cancel: CancelToken | None = None,
+    ) -> Iterator[Candidates | None]:
+        """Offer, for each of many positive points, the masks whose score exceeds a minimum."""
+
 
 def choose_device(wanted: str = 'auto') -> str:
     """Return the torch device to use: `wanted`, or for ``'auto'`` the fastest at hand."""
@@ -352,6 +361,51 @@ class SamSegmenter:
             some = prompts[start : start + _OBJECTS_AT_ONCE]
             for decoded in self._on_device(partial(self._decode, embedding, some)):
                 yield Candidates(*decoded, embedding.original_size, embedding.input_size)
+
+    def propose(
+        self,
+        embedding: Embedding,
+        points: Sequence[Point],
+        min_score: float,
+        cancel: CancelToken | None = None,
+    ) -> Iterator[Candidates | None]:
+        """Offer the good masks of many points, without the work for the others.
+
+        Parameters
+        ----------
+        embedding : Embedding
+            Of the picture, made with this model.
+        points : sequence of (row, column)
+            On the picture, in its pixels; each is a positive point of an object of its own.
+        min_score : float
+            Masks that the model predicts no better IoU for are left out.
+        cancel : CancelToken, optional
+            Polled between a few of them.
+
+        Yields
+        ------
+        Candidates or None
+            In the order of the points; None where no mask is good enough.
+
+        Raises
+        ------
+        Cancelled
+            If the token was cancelled.
+        """
+        for start in range(0, len(points), _OBJECTS_AT_ONCE):
+            if cancel is not None:
+                cancel.check()
+            some = points[start : start + _OBJECTS_AT_ONCE]
+            for decoded in self._on_device(partial(self._propose, embedding, some, min_score)):
+                if decoded is None:
+                    yield None
+                else:
+                    yield Candidates(*decoded, embedding.original_size, embedding.input_size)
+
+    def _propose(
+        self, embedding: Embedding, points: Sequence[Point], min_score: float
+    ) -> list[Decoded | None]:
+        return self._decoder().propose(embedding, points, min_score)
 
     def _decode(self, embedding: Embedding, prompts: list[Prompts]) -> list[Decoded]:
         return self._decoder().decode(embedding, prompts)
