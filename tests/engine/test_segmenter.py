@@ -147,6 +147,28 @@ def test_hover_is_the_best_of_a_click(segmenter: SamSegmenter, embedding: Embedd
         segmenter.hover(embedding, (95, 3))
 
 
+def test_points_propose_what_is_good_of_a_click(
+    segmenter: SamSegmenter, embedding: Embedding
+) -> None:
+    points = [(40.3, 71.8), (10.0, 20.0), (60.0, 5.5), (80.0, 100.0), (1.0, 1.0)]
+    clicks = [segmenter.decode(embedding, Prompts((point,), (True,))) for point in points]
+    least = float(np.median([click.scores for click in clicks]))
+    found = list(segmenter.propose(embedding, points, least))
+    assert len(found) == len(points)
+    for click, offer in zip(clicks, found, strict=True):
+        good = click.scores > least
+        if offer is None:
+            assert not good.any()
+            continue
+        np.testing.assert_allclose(offer.scores, click.scores[good], rtol=0, atol=1e-6)
+        np.testing.assert_allclose(offer.logits, click.logits[good], rtol=0, atol=1e-5)
+    assert list(segmenter.propose(embedding, points, 1e6)) == [None] * 5
+    token = CancelToken()
+    token.cancel()
+    with pytest.raises(Cancelled):
+        list(segmenter.propose(embedding, points, 0.0, token))
+
+
 def test_T8_decoding_remembers_nothing(
     segmenter: SamSegmenter, embedding: Embedding, picture: NDArray[np.uint8]
 ) -> None:
