@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md'), *(ROOT / 'weights').glob('*.md')]
@@ -21,17 +23,37 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [target for target in local if not (page.parent / target).exists()] == []
 
 
-def test_example_of_the_readme_runs() -> None:
+def examples(language: str) -> list[str]:
     readme = (ROOT / 'README.md').read_text(encoding='utf-8')
-    (example,) = re.findall(r'```python\n(.*?)```', readme, flags=re.DOTALL)
-    result = subprocess.run(
-        [sys.executable, '-W', 'error', '-c', example], capture_output=True, text=True, check=False
-    )
+    return re.findall(rf'```{language}\n(.*?)```', readme, flags=re.DOTALL)
+
+
+def test_examples_of_the_readme_run(tmp_path: Path) -> None:
+    session, predictor = examples('python')
+    pixels = np.zeros((13, 200, 300), np.uint8)
+    pixels[12, 125:155, 210:240] = 200
+    tifffile.imwrite(tmp_path / 'stack.tif', pixels, photometric='minisblack')
+    shell = next(text for text in examples('sh') if 'segment' in text)
+    (tmp_path / 'points.csv').write_text('z,y,x\n12,140,225\n')
+    script = f"""
+{session}
+assert 400 < (session.labels[12, 125:155, 210:240] == 1).sum() <= 900
+{predictor}
+"""
+    command = [sys.executable, '-W', 'error', '-c', script]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    pixels = re.fullmatch(r'(\d+) pixels\n', result.stdout)
+    counted = re.fullmatch(r'(\d+) pixels\n', result.stdout)
     # The picture has 303 x 384 pixels, and the coin at (213, 193) about 1700.
-    assert pixels is not None
-    assert 1000 < int(pixels[1]) < 3000
+    assert counted is not None
+    assert 1000 < int(counted[1]) < 3000
+    for line in shell.splitlines():
+        words = line.replace('labels.ome.zarr', 'again.ome.zarr').split()
+        assert words[0] == 'napari-mobilesam'
+        command = [sys.executable, '-m', 'napari_mobilesam', *words[1:]]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / 'cells.geojson').stat().st_size > 100
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
@@ -74,3 +96,11 @@ def test_commands_of_the_training_page_exist() -> None:
     assert len(lines) >= 8
     for name, *words in (line.split() for line in lines):
         assert {word for word in words if word.startswith('--')} <= known[name], name
+
+
+def test_guide_lists_every_format() -> None:
+    from napari_mobilesam.exchange import FORMATS
+
+    guide = GUIDE.read_text(encoding='utf-8')
+    for form in FORMATS:
+        assert not form.suffixes or any(f'`{suffix}`' in guide for suffix in form.suffixes)
