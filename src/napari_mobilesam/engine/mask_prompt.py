@@ -75,23 +75,27 @@ class MaskPrompt:
         rows, columns : slice
             The part, with start and stop.
         size : tuple of (int, int)
-            Rows and columns of the picture of it; in proportion.
+            Rows and columns of the picture of it.
         """
-        if (rows, columns) == (slice(0, self.shape[0]), slice(0, self.shape[1])):
+        extents = (rows.stop - rows.start, columns.stop - columns.start)
+        # pixels of the part for each of the picture, by axis; they differ where it is stretched
+        ratios = [extent / pixels for extent, pixels in zip(extents, size, strict=True)]
+        whole = (rows, columns) == (slice(0, self.shape[0]), slice(0, self.shape[1]))
+        if whole and abs(ratios[0] / ratios[1] - 1) < 0.01:
             return MaskPrompt(self.logits, size)
         longest = max(self.shape)
-        extent = max(rows.stop - rows.start, columns.stop - columns.start)
-        # centres of the part's cells, in cells of the plane
-        centres = (np.arange(SIDE) + 0.5) * (extent / longest) - 0.5
+        # centres of the picture's cells, in pixels of the picture
+        centres = (np.arange(SIDE) + 0.5) * (max(size) / SIDE)
         logits = self.logits.astype(np.float32)
-        for part in (rows, columns):
-            place = np.clip(centres + part.start * SIDE / longest, 0, SIDE - 1)
+        for part, ratio in zip((rows, columns), ratios, strict=True):
+            place = (centres * ratio + part.start) * (SIDE / longest) - 0.5
+            place = np.clip(place, 0, SIDE - 1)
             below = np.minimum(place.astype(np.intp), SIDE - 2)
             weight = (place - below).astype(np.float32)[:, None]
             logits = (logits[below] * (1 - weight) + logits[below + 1] * weight).T
         # what lies beyond the part is padding there
-        for axis, part in enumerate((rows, columns)):
-            used = int(np.ceil((part.stop - part.start) * SIDE / extent))
+        for axis, pixels in enumerate(size):
+            used = int(np.ceil(pixels * SIDE / max(size)))
             np.moveaxis(logits, axis, 0)[used:] = -_CERTAIN
         return MaskPrompt(logits.astype(np.float16), size)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil, floor
+from math import ceil, floor, inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .frame import Frame
 from .intensity import IntensityMapping, to_rgb8
+from .isotropy import square_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -117,6 +118,9 @@ class PlaneSource:
         Values of the whole image, for the mapping ``stack``.
     parent : PlaneSource, optional
         The source of the whole plane that `framed` was called on.
+    spacing : tuple of (float, float), optional
+        Physical size of a pixel along rows and columns. Where the two differ, as in XZ views, the
+        picture is stretched until they do not: models know round cells.
 
     Raises
     ------
@@ -136,6 +140,7 @@ class PlaneSource:
     channels: tuple[Channel, ...] = ()
     sample: StackSample | None = None
     parent: PlaneSource | None = None
+    spacing: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(int(n) for n in self.array.shape)
@@ -159,6 +164,8 @@ class PlaneSource:
             frame.rows.stop > self.shape[0] or frame.columns.stop > self.shape[1]
         ):
             raise ValueError(f'expected a frame within the plane of {self.shape}; got {frame}')
+        if self.spacing is not None and not all(0 < size < inf for size in self.spacing):
+            raise ValueError(f'sizes of pixels are positive and finite; got {self.spacing}')
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -213,8 +220,8 @@ class PlaneSource:
         """
         return (
             other is not None
-            and (self.key, self.mapping, self.rgb, self.frame)
-            == (other.key, other.mapping, other.rgb, other.frame)
+            and (self.key, self.mapping, self.rgb, self.frame, self.spacing)
+            == (other.key, other.mapping, other.rgb, other.frame, other.spacing)
             and self.array is other.array
             and self.sample is other.sample
             and len(self.channels) == len(other.channels)
@@ -264,8 +271,10 @@ class PlaneSource:
         if self.channels:
             from .composite import blend
 
-            return blend(self, cancel)
-        return to_rgb8(self.read(), self.resolved_mapping(cancel))
+            picture = blend(self, cancel)
+        else:
+            picture = to_rgb8(self.read(), self.resolved_mapping(cancel))
+        return picture if self.spacing is None else square_pixels(picture, self.spacing, MODEL_SIDE)
 
     def resolved_mapping(self, cancel: CancelToken | None = None) -> IntensityMapping:
         """Return the mapping with the limits of the stack, where it is the stack's; reads it."""

@@ -234,7 +234,14 @@ def _source(
         rgb=bool(layer.rgb),
         coarser=levels[1:],
         sample=sample,
+        spacing=_spacing(layer, key),
     )
+
+
+def _spacing(layer: Image, key: PlaneKey) -> tuple[float, float] | None:
+    """Return the sizes of a pixel on display; None where the layer says nothing useful."""
+    rows, columns = (abs(float(layer.scale[axis])) for axis in key.displayed)
+    return (rows, columns) if 0 < rows < np.inf and 0 < columns < np.inf else None
 
 
 def _channel(
