@@ -23,6 +23,7 @@ from napari_mobilesam.engine import (
 )
 from napari_mobilesam.layers import NotAnnotatable
 
+from .label_features import LabelFeatures
 from .labels_target import LabelsTarget
 from .sessions import Sessions
 from .undo import Undo
@@ -126,6 +127,8 @@ class Committer(QObject):
         self._follow_timer = QTimer(self)
         self._follow_timer.setSingleShot(True)
         self._follow_timer.timeout.connect(self._follow)
+        self._features = LabelFeatures(self)
+        self.labels_changed.connect(self._follow_features)
         inference.failed.connect(self.forget_wish)
         inference.candidate_changed.connect(self._on_candidate)
 
@@ -154,16 +157,21 @@ class Committer(QObject):
             self.labels_changed.emit,
             self._follow_timer.start,
         )
+        self._follow_features()
 
     def leave(self) -> None:
         """Let go of the labels; what is in them stays."""
         self._follow_timer.stop()
+        self._features.follow(None, None)
         self._on_arrival = False
         self._ask_nothing()
         self._open(None)
         if self._target is not None:
             self._target.close()
         self._target = self._undo = None
+
+    def _follow_features(self) -> None:
+        self._features.follow(self.labels, self.session)
 
     @property
     def pending(self) -> bool:

@@ -34,6 +34,7 @@ class Column(IntEnum):
     FLAGS = 5
 
 
+_NUMBER = len(Column)
 _TITLES = ('Id', 'Class', 'Slice', 'Area', 'Score', '')
 _HINTS = (
     'The id in the labels',
@@ -134,7 +135,8 @@ class ObjectModel(QAbstractTableModel):
         return 0 if parent is not None and parent.isValid() else len(self._rows)
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:
-        return 0 if parent is not None and parent.isValid() else len(Column)
+        # With everything selected, Qt asks this six times for each row.
+        return 0 if parent is not None and parent.isValid() else _NUMBER
 
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = _DISPLAY
@@ -168,9 +170,12 @@ class ObjectModel(QAbstractTableModel):
         return side | Qt.AlignmentFlag.AlignVCenter
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        wanted, descending = Column(max(column, 0)), order == Qt.SortOrder.DescendingOrder
+        if (wanted, descending) == (self._column, self._rows.descending):
+            return  # kept in that order anyway; Qt asks twice for each click
         self.about_to_fill.emit()
-        self._column = Column(max(column, 0))
-        self._rows.descending = order == Qt.SortOrder.DescendingOrder
+        self._column = wanted
+        self._rows.descending = descending
         self._fill(told=True)
 
     # -- texts
@@ -222,7 +227,8 @@ class ObjectModel(QAbstractTableModel):
             self.about_to_fill.emit()
         self.beginResetModel()
         records = () if self._session is None else self._session.objects
-        self._rows.fill(filter(self._wanted, records), self._key)
+        wanted = records if self._filter == Filter() else filter(self._wanted, records)
+        self._rows.fill(wanted, self._key)
         self.endResetModel()
         self.filled.emit()
 

@@ -30,6 +30,7 @@ from .thumbnails import SIDE
 if TYPE_CHECKING:
     from napari_mobilesam.engine import Classes, SegmentedObject
 
+_SCATTERED = 300
 _SHOW = (
     ('all', None, ''),
     ('unclear', None, 'unclear'),
@@ -70,6 +71,7 @@ class ObjectPanel(Section):
         self.model = model
         self._classes: Classes | None = None
         self._kept: list[int] = []
+        self._all_kept = False
         self.next_class = QComboBox()
         self.next_class.setMinimumWidth(80)
         self.next_class.setToolTip('The class of the next object; keys 1 to 9, 0 for none')
@@ -151,30 +153,46 @@ class ObjectPanel(Section):
     @property
     def selected(self) -> list[int]:
         """The ids of the selected rows, from top to bottom."""
-        rows = sorted(index.row() for index in self.table.selectionModel().selectedRows())
-        records = [self.model.record(row) for row in rows]
+        ranges = self.table.selectionModel().selection()
+        rows = sorted(row for part in ranges for row in range(part.top(), part.bottom() + 1))
+        records = [self.model.record(row) for row in dict.fromkeys(rows)]
         return [record.label for record in records if record is not None]
 
     def select(self, labels: list[int], *, scroll: bool = True) -> None:
-        """Select objects, where they are listed."""
-        found = [row for row in map(self.model.row, labels) if row is not None]
+        """Select objects, where they are listed.
+
+        None at all where they are scattered over so many places that Qt would take seconds, now
+        and at each row that comes or goes.
+        """
+        found = sorted(row for row in map(self.model.row, labels) if row is not None)
+        ends = [i for i, row in enumerate(found) if i + 1 == len(found) or found[i + 1] != row + 1]
         selection = QItemSelection()
-        for row in found:
-            selection.select(self.model.index(row, 0), self.model.index(row, len(Column) - 1))
+        first = 0
+        for end in ends if len(ends) <= _SCATTERED else []:
+            selection.select(
+                self.model.index(found[first], 0), self.model.index(found[end], len(Column) - 1)
+            )
+            first = end + 1
         flags = QItemSelectionModel.SelectionFlag
-        self.table.selectionModel().select(selection, flags.ClearAndSelect | flags.Rows)
+        self.table.selectionModel().select(selection, flags.ClearAndSelect)
         if found and scroll:
             self.table.scrollTo(self.model.index(found[0], 0))
 
     def _keep_selection(self) -> None:
-        self._kept = self.selected
+        ranges = self.table.selectionModel().selection()
+        number = sum(part.height() for part in ranges)
+        self._all_kept = number == self.model.rowCount() > 0
+        self._kept = self.selected if number <= _SCATTERED else []
 
     def _restore_selection(self) -> None:
-        if self._kept:
+        if self._all_kept:
+            self.table.selectAll()
+        elif self._kept:
             self.select(self._kept, scroll=False)
 
     def _show_selection(self, *_: Any) -> None:
-        number = len(self.table.selectionModel().selectedRows())
+        ranges = self.table.selectionModel().selection()
+        number = sum(part.height() for part in ranges)
         listed = self.model.rowCount()
         word = 'object' if listed == 1 else 'objects'
         self.count.setText(f'{listed:,} {word}' + (f', {number:,} selected' if number else ''))

@@ -1,0 +1,125 @@
+"""Ten thousand objects: selecting, sorting and committing one more, in milliseconds.
+
+python scripts/with_display.py pytest benchmarks/test_objects.py -s
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
+
+from napari_mobilesam.engine import (
+    Classes,
+    PlacedMask,
+    RecordChange,
+    SegmentedObject,
+    Session,
+    Step,
+    plan_commit,
+)
+from napari_mobilesam.layers import size_text, where_text
+from napari_mobilesam.widgets.label_features import LabelFeatures
+from napari_mobilesam.widgets.object_model import Column, ObjectModel
+from napari_mobilesam.widgets.object_panel import ObjectPanel
+from napari_mobilesam.widgets.thumbnails import Thumbnails
+
+NUMBER = 10_000
+LIMIT_MS = 100
+
+
+class NoBridge:
+    def submit(self, *_: Any) -> None:
+        """Thumbnails are the worker's: not what is measured here."""
+
+
+def milliseconds(work: Callable[[], object], times: int = 5) -> float:
+    """Return the median time until the window has followed."""
+    taken = []
+    for _ in range(times):
+        started = perf_counter()
+        work()
+        QApplication.processEvents()
+        taken.append(1000 * (perf_counter() - started))
+    return float(np.median(taken))
+
+
+@pytest.mark.gui
+def test_ten_thousand_objects(qapp: Any) -> None:
+    viewer = ViewerModel()
+    layer = viewer.add_labels(np.zeros((4, 1024, 1024), np.int32))
+    session = Session()
+    session.classes = Classes().added('nucleus').added('debris')
+    patch = np.ones((1, 8, 8), bool)
+    rng = np.random.default_rng(0)
+    placed = [
+        PlacedMask(
+            (z, 20 * i, 20 * j),
+            patch,
+            SegmentedObject(score=float(rng.uniform()), class_id=int(rng.integers(0, 3))),
+        )
+        for z in range(4)
+        for i in range(50)
+        for j in range(50)
+    ]
+    step = plan_commit(session, layer.data, placed)
+    step.apply(layer.data)
+    session.push(step)
+    assert len(session) == NUMBER
+    features = LabelFeatures()
+    features.follow(layer, session)
+    model = ObjectModel(Thumbnails(NoBridge()))  # type: ignore[arg-type]
+    panel = ObjectPanel(model)
+    panel.resize(300, 500)
+    panel.show()
+    model.show_session(
+        session,
+        lambda record: where_text(layer, record, viewer.dims),
+        lambda record: size_text(layer, record, viewer.dims),
+    )
+    panel.show_classes(session.classes, 0)
+    QApplication.processEvents()
+    places = iter(range(1, 40))
+
+    def commit_one() -> None:
+        start = (0, 10, 20 * next(places) + 10)
+        one = plan_commit(session, layer.data, [PlacedMask(start, patch, SegmentedObject())])
+        with layer.block_history():
+            for edit in one.edits:
+                layer.data_setitem(edit.indices(), edit.values())
+        session.push(one)
+
+    def change_one() -> None:
+        before = session.get(5000)
+        assert before is not None
+        after = SegmentedObject(5000, score=0.5, area=before.area, bounds=before.bounds)
+        session.push(Step('class', (), (RecordChange(5000, before, after),)))
+
+    columns = iter([Column.SCORE, Column.AREA, Column.CLASS, Column.ID] * 20)
+    found = {
+        'select one': milliseconds(lambda: panel.select([int(rng.integers(1, NUMBER))])),
+        'select all': milliseconds(panel.table.selectAll),
+        'sort, all selected': milliseconds(
+            lambda: panel.table.sortByColumn(next(columns), Qt.SortOrder.AscendingOrder)
+        ),
+        'select one more': milliseconds(lambda: panel.select([78])),
+        'sort': milliseconds(
+            lambda: panel.table.sortByColumn(next(columns), Qt.SortOrder.AscendingOrder)
+        ),
+        'commit one more, all selected': milliseconds(commit_one),
+        'select one again': milliseconds(lambda: panel.select([77])),
+        'commit one more': milliseconds(commit_one),
+        'change one': milliseconds(change_one),
+        'filter': milliseconds(lambda: panel.search.setText(str(rng.integers(1, 99)))),
+        'write the features (after a pause)': milliseconds(features.flush),
+    }
+    print(f'\n{NUMBER:,} objects, median ms (at most {LIMIT_MS} wanted for each but the last)')
+    for title, taken in found.items():
+        print(f'  {title:36} {taken:8.1f}')
+    panel.close()
