@@ -124,7 +124,7 @@ class Evaluator:
             contestant.about,
             modalities,
             macro_of(list(modalities.values())),
-            float(np.mean(looking)),
+            float(np.median(looking)),
             float(np.median(clicking)),
         )
 

@@ -104,8 +104,7 @@ class Report:
     macro : Scores
         Plain mean over modalities; images and objects are sums.
     seconds_per_image, seconds_per_click : float
-        Mean time to take in a plane; median time of a single click, answered alone, mask at full
-        size.
+        Median time to take in a plane, and of a single click, answered alone, mask at full size.
     """
 
     name: str
