@@ -14,7 +14,7 @@ from pictures import CENTRES, iou, plane, stack
 
 from napari_mobilesam import Session
 from napari_mobilesam.as_python import as_python
-from napari_mobilesam.engine import IntensityMapping, PlaneKey, Prompts
+from napari_mobilesam.engine import EverythingOptions, IntensityMapping, PlaneKey, Prompts
 from napari_mobilesam.exchange import ExchangeError
 from napari_mobilesam.exchange.session_file import find_image, load_session
 from napari_mobilesam.replay import replay
@@ -102,6 +102,24 @@ def test_objects_that_are_there_are_kept(image: Path, tmp_path: Path) -> None:
     assert session.segment([(4, row + 8, column)]) == 4
     with pytest.raises(ExchangeError, match='shape'):
         Session.open(plane(), labels=tmp_path / 'labels.tif')
+
+
+def test_everything_is_what_points_would_give() -> None:
+    session = Session.open(stack(3), segmenter=FakeSegmenter())
+    told: list[tuple[int, int]] = []
+    options = EverythingOptions(points_per_side=12)
+    ids = session.segment_everything(
+        [(0,), (2,)], class_name='disc', options=options, progress=lambda *n: told.append(n)
+    )
+    assert told == [(0, 2), (1, 2), (2, 2)]
+    assert not session.labels[1].any()
+    for z in (0, 2):
+        for row, column in CENTRES:
+            label = session.labels[z, row + 2 * z, column]
+            assert label in ids
+            assert session.segmentation.info(int(label)).class_name == 'disc'
+    assert session.undo()
+    assert not session.labels[2].any()
 
 
 def test_sessions_are_saved_and_loaded(image: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from napari_mobilesam import engine
 from napari_mobilesam.engine import (
     Annotator,
+    EverythingOptions,
     IntensityMapping,
     OverlapRule,
     PlacedMask,
@@ -33,6 +34,7 @@ from napari_mobilesam.engine import (
     Step,
     plan_commit,
     plan_removal,
+    segment_everything,
 )
 from napari_mobilesam.exchange import ExchangeError, Segmentation, load
 from napari_mobilesam.exchange import export as export_segmentation
@@ -44,8 +46,6 @@ from napari_mobilesam.exchange.views import segmentation_of
 if TYPE_CHECKING:
     import pandas
 
-    from mobile_sam.checkpoints import LoadedModel
-    from mobile_sam.modeling import Sam
 
 Point = Sequence[float]
 Overlap = Literal['keep', 'replace']
@@ -62,9 +62,8 @@ class Session:
     picture : Picture
         The image.
     segmenter : Segmenter, optional
-        The model; by default `weights` are loaded when the first mask is asked for.
-    loaded : LoadedModel, optional
-        A model of `mobile_sam.checkpoints.load_model`; several sessions may share it.
+        The model, which several sessions may share; by default `weights` are loaded when the
+        first mask is asked for.
     weights : str or path-like, optional
         A checkpoint, by name or file. By default the bundled one.
     device : str
@@ -82,7 +81,6 @@ class Session:
         picture: Picture,
         *,
         segmenter: Segmenter | None = None,
-        loaded: LoadedModel | None = None,
         weights: str | Path | None = None,
         device: str = 'auto',
         mapping: IntensityMapping | None = None,
@@ -103,9 +101,6 @@ class Session:
         self._objects = objects or engine.Session(int(labels.max()))
         self._identity: ImageIdentity | None = None
         self._sources: dict[PlaneKey, PlaneSource] = {}
-        self._model: Sam | None = None if loaded is None else loaded.model
-        if self._annotator is None and loaded is not None:
-            self._annotator = Annotator(engine.SamSegmenter(loaded, device))
 
     # -- making one
 
@@ -121,7 +116,6 @@ class Session:
         labels: Any = None,
         weights: str | Path | None = None,
         segmenter: Segmenter | None = None,
-        loaded: LoadedModel | None = None,
         device: str = 'auto',
         mapping: IntensityMapping | None = None,
     ) -> Session:
@@ -135,7 +129,7 @@ class Session:
             Of an array; files tell. Axes are letters of ``tczyx``, colours (`rgb`) not counted.
         labels : path-like or array-like of int, optional
             Objects that are there already.
-        weights, segmenter, loaded, device, mapping
+        weights, segmenter, device, mapping
             As of the class.
 
         Raises
@@ -157,7 +151,6 @@ class Session:
             picture,
             weights=weights,
             segmenter=segmenter,
-            loaded=loaded,
             device=device,
             mapping=mapping,
             labels=labels,
@@ -240,7 +233,6 @@ class Session:
 
             loaded = load_model(find(self._weights or BUNDLED_NAME).path)
             self._annotator = Annotator(engine.SamSegmenter(loaded, self._device))
-            self._model = loaded.model
         return self._annotator
 
     @property
@@ -342,8 +334,8 @@ class Session:
         *,
         class_name: str = '',
         overlap: Overlap = 'keep',
+        options: EverythingOptions | None = None,
         progress: Callable[[int, int], object] | None = None,
-        **options: Any,
     ) -> list[int]:
         """Segment all that looks like an object, without prompts, plane by plane.
 
@@ -353,45 +345,24 @@ class Session:
             Their indices on the leading axes; by default all.
         class_name, overlap
             As of `segment`.
+        options : EverythingOptions, optional
+            What to look for: how fine the grid of points is, how good masks have to be.
         progress : callable, optional
             Told how many planes are done, and how many there are.
-        **options
-            Of `mobile_sam.SamAutomaticMaskGenerator`, such as ``points_per_side``.
 
         Returns
         -------
         list of int
             The ids of the objects. An object is one on each plane of its own.
         """
-        from mobile_sam import SamAutomaticMaskGenerator
-
-        digest = self.annotator.segmenter.digest
-        if self._model is None:
-            raise ValueError('everything needs a model from a checkpoint; open with weights')
-        generator = SamAutomaticMaskGenerator(self._model, **options)
-        leading = self.shape[:-2]
-        wanted = list(np.ndindex(leading)) if planes is None else list(planes)
-        class_id, ids = self._class(class_name), []
+        wanted = list(np.ndindex(self.shape[:-2])) if planes is None else list(planes)
+        options = EverythingOptions() if options is None else options
+        ids: list[int] = []
         for done, index in enumerate(wanted):
             if progress is not None:
                 progress(done, len(wanted))
             key = self._key(tuple(index))
-            source = self.source(key)
-            found = generator.generate(source.image())
-            placed = [
-                place(
-                    key,
-                    np.asarray(item['segmentation'], bool),
-                    (0, 0),
-                    SegmentedObject(
-                        score=float(item['predicted_iou']),
-                        class_id=class_id,
-                        model_digest=digest,
-                        mapping=source.mapping,
-                    ),
-                )
-                for item in found
-            ]
+            placed = self._proposed(key, options, self._class(class_name))
             step = self._commit(placed, overlap, 'everything')
             if step is not None:
                 ids += [change.label for change in step.changes if change.before is None]
@@ -486,6 +457,25 @@ class Session:
         flat = tuple((point[-2], point[-1]) for point in (*points, *negative))
         polarity = (True,) * len(points) + (False,) * len(negative)
         return self._key(indices.pop()), Prompts(flat, polarity, corners)
+
+    def _proposed(
+        self, key: PlaneKey, options: EverythingOptions, class_id: int
+    ) -> list[PlacedMask]:
+        source, annotator = self.source(key), self.annotator
+        embedding = annotator.embed(source)
+        *_, last = segment_everything(annotator.segmenter, embedding, options)
+        placed = []
+        for proposal in last.proposals.select(options):
+            rows, columns, mask = proposal.patch()
+            record = SegmentedObject(
+                prompted=(PromptedPlane(key, proposal.prompts),),
+                score=proposal.score,
+                class_id=class_id,
+                model_digest=annotator.segmenter.digest,
+                mapping=source.mapping,
+            )
+            placed.append(place(key, mask, (rows.start, columns.start), record))
+        return placed
 
     def source(self, key: PlaneKey, mapping: IntensityMapping | None = None) -> PlaneSource:
         """Return a plane of the image, as the annotator takes it; the same one each time."""

@@ -29,7 +29,7 @@ def run(*arguments: object) -> Result:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the commands segment without a model."""
-    monkeypatch.setattr(segment_command, 'load_loaded', lambda *_: (None, FakeSegmenter()))
+    monkeypatch.setattr(segment_command, 'load_segmenter', lambda *_: FakeSegmenter())
     monkeypatch.setattr(replay_command, 'load_segmenter', lambda *_: FakeSegmenter())
 
 
@@ -246,5 +246,3 @@ app()
     labels = load(tmp_path / 'o.tif').labels
     assert np.array_equal(labels, session.labels)
     assert labels[0][CENTRES[0]] == 1
-    ids = session.segment_everything([(0,)], points_per_side=4)
-    assert np.isin(ids, session.labels).all()

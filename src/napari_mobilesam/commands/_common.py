@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from mobile_sam.checkpoints import LoadedModel
     from mobile_sam.training.data import Item
     from napari_mobilesam.engine import SamSegmenter
 
@@ -67,7 +66,7 @@ def find_weights(weights: str | None, *, exact: bool = False) -> Path:
     return found.path
 
 
-def load_segmenter(weights: str | None) -> SamSegmenter:
+def load_segmenter(weights: str | None, device: str = 'auto') -> SamSegmenter:
     """Build the model of a checkpoint (None: the bundled one), and say on stderr which it is.
 
     Raises
@@ -75,22 +74,16 @@ def load_segmenter(weights: str | None) -> SamSegmenter:
     typer.Exit
         It cannot be; said on stderr.
     """
-    return load_loaded(weights)[1]
-
-
-def load_loaded(weights: str | None, device: str = 'auto') -> tuple[LoadedModel, SamSegmenter]:
-    """Build the model of a checkpoint as `load_segmenter` does; give the bare model as well."""
     from mobile_sam.checkpoints import CheckpointError, load_model
     from napari_mobilesam.engine import SamSegmenter
 
     path = find_weights(weights)
     try:
-        loaded = load_model(path)
-        segmenter = SamSegmenter(loaded, device)
+        segmenter = SamSegmenter(load_model(path), device)
     except CheckpointError as error:
         fail(str(error))
     typer.echo(f'Model: {path.name} on {segmenter.device}', err=True)
-    return loaded, segmenter
+    return segmenter
 
 
 def read_planes(data: Path, split: str, modalities: str | None) -> list[Item]:

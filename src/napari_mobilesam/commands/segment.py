@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._common import fail, load_loaded, progress, use_device
+from ._common import fail, load_segmenter, progress, use_device
 from .export import FORMATS_HELP
 
 if TYPE_CHECKING:
@@ -95,13 +95,13 @@ def command(
         raise typer.BadParameter('--prompts are those of one image; name one.')
     left = [(p, target) for p, target in jobs if not (skip_done and target.exists())]
     device, _shown = use_device(device, None)
-    loaded, segmenter = load_loaded(weights, device)
+    segmenter = load_segmenter(weights, device)
     results: list[dict[str, Any]] = []
     failed = False
     for path, target in left:
         started = time.perf_counter()
         try:
-            session = _segmented(path, prompts, loaded, segmenter, overlap.value, points_per_side)
+            session = _segmented(path, prompts, segmenter, overlap.value, points_per_side)
             written = session.export(target, overwrite=overwrite)
         except (ExchangeError, ValueError, IndexError) as error:
             failed = True
@@ -156,16 +156,15 @@ def _jobs(found: list[Path], output: Path, suffix: str | None) -> list[tuple[Pat
 def _segmented(
     path: Path,
     prompts: Path | None,
-    loaded: Any,
     segmenter: SamSegmenter,
     overlap: Any,
     points_per_side: int,
 ) -> Session:
     from napari_mobilesam import Session
-    from napari_mobilesam.engine import PlaneKey
+    from napari_mobilesam.engine import EverythingOptions, PlaneKey
     from napari_mobilesam.exchange.prompt_files import read_prompt_file
 
-    session = Session.open(path, segmenter=segmenter, loaded=loaded)
+    session = Session.open(path, segmenter=segmenter)
     if prompts is None:
         planes = 1
         for side in session.shape[:-2]:
@@ -173,7 +172,7 @@ def _segmented(
         with progress(path.name, planes) as step:
             session.segment_everything(
                 overlap=overlap,
-                points_per_side=points_per_side,
+                options=EverythingOptions(points_per_side=points_per_side),
                 progress=lambda done, total: step(done) if done else None,
             )
         return session
