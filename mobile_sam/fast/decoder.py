@@ -142,9 +142,10 @@ class FastDecoder:
             self._encoding = prompt_encoder.get_dense_pe()[0].flatten(1).T.contiguous()
             self._no_mask = prompt_encoder.no_mask_embed.weight[0]
             self._blocks = [
-                _Block(cast(TwoWayAttentionBlock, layer)) for layer in transformer.layers
+                _Block(cast(TwoWayAttentionBlock, layer), self._encoding)
+                for layer in transformer.layers
             ]
-            self._last = TokensFromImage(transformer.final_attn_token_to_image)
+            self._last = TokensFromImage(transformer.final_attn_token_to_image, self._encoding)
             self._last_norm = transformer.norm_final_attn
             self._upscaling = Upscaling(
                 mask_decoder.output_upscaling, prompt_encoder.image_embedding_size
@@ -194,16 +195,14 @@ class FastDecoder:
         else:
             queries, cells = tokens, [image.features + some.flatten(1).T for some in dense]
         for block in blocks:
-            queries, cells = block(queries, tokens, cells, self._encoding)
+            queries, cells = block(queries, tokens, cells)
 
         # From here on only the token of the scores and those of the wanted masks matter.
         masks = range(1, decoder.num_mask_tokens) if multimask else range(1)
         rows = [0, *(1 + mask for mask in masks)]
         wanted = queries[:, rows]
-        placed = [some + self._encoding for some in cells]
-        wanted = self._last_norm(
-            wanted + self._last.folded(wanted + tokens[:, rows], placed, cells)
-        )
+        taken = self._last.folded(wanted + tokens[:, rows], cells)
+        wanted = self._last_norm(wanted + taken)
         kernels = torch.stack(
             [
                 decoder.output_hypernetworks_mlps[mask](wanted[:, 1 + place])
@@ -249,10 +248,10 @@ def foldable(decoder: nn.Module) -> bool:
 class _Block:
     """A two-way block: tokens as in the model, the image's share folded."""
 
-    def __init__(self, layer: TwoWayAttentionBlock) -> None:
+    def __init__(self, layer: TwoWayAttentionBlock, encoding: Tensor) -> None:
         self._layer = layer
-        self.from_image = TokensFromImage(layer.cross_attn_token_to_image)
-        self.from_tokens = ImageFromTokens(layer.cross_attn_image_to_token)
+        self.from_image = TokensFromImage(layer.cross_attn_token_to_image, encoding)
+        self.from_tokens = ImageFromTokens(layer.cross_attn_image_to_token, encoding)
 
     def on_shared(self, tokens: Tensor, image: ImageSide) -> tuple[Tensor, list[Tensor]]:
         """Treat tokens (B, n, C) on the one image; the tokens, and the image for each prompt."""
@@ -263,14 +262,13 @@ class _Block:
         return queries, [self._layer.norm4(answer) for answer in answers]
 
     def __call__(
-        self, queries: Tensor, tokens: Tensor, cells: list[Tensor], encoding: Tensor
+        self, queries: Tensor, tokens: Tensor, cells: list[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
         """Treat tokens and, for each prompt, its own image cells (N, C)."""
-        placed = [some + encoding for some in cells]
         queries = self._among_tokens(queries, tokens)
-        taken = self.from_image.folded(queries + tokens, placed, cells)
+        taken = self.from_image.folded(queries + tokens, cells)
         queries = self._think(queries, taken)
-        answers = self.from_tokens.folded(queries + tokens, queries, placed, cells)
+        answers = self.from_tokens.folded(queries + tokens, queries, cells)
         return queries, [self._layer.norm4(answer) for answer in answers]
 
     def _among_tokens(self, queries: Tensor, tokens: Tensor) -> Tensor:
