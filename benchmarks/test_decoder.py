@@ -107,15 +107,17 @@ def test_click(
     click = Prompts(((size * 0.4, size * 0.3),), (True,))
     segmenter.decode(embedding, click)  # the image side is made with the first click
 
+    # The masks of random weights are noise: those of the last step are a cell's, as it would be.
+    cells = cell_like(segmenter.decode(embedding, click))
+
     def fast() -> None:
-        found = cell_masks(segmenter.decode(embedding, click))
-        for index in range(3) if every else [found.best]:
-            found.mask(index) if every else found.patch(index)
-
-    shape = cell_like(segmenter.decode(embedding, click)).logits
-
-    def cell_masks(found: Candidates) -> Candidates:
-        return Candidates(shape, found.scores, found.original_size, found.input_size)
+        if every:
+            scores = segmenter.decode(embedding, click).scores
+            for index in range(len(scores)):
+                cells.mask(index)
+        else:
+            segmenter.hover(embedding, click.points[0])
+            cells.patch()
 
     floors = {(2048, True): (5.0, 8.0), (2048, False): (7.0, 10.0)}
     floor, aim = floors.get((size, every), (None, None))
@@ -128,6 +130,19 @@ def test_click(
         rounds=5 if size > 4000 else 9,
         floor=floor,
         aim=aim,
+    )
+
+
+@pytest.mark.parametrize('size', [512, 2048, 8192])
+def test_mask(compare: Any, model: Sam, size: int) -> None:
+    """One mask in full size, of one cell, without the decoding."""
+    scores = np.ones(1, np.float32)
+    found = cell_like(Candidates(np.zeros((1, 256, 256)), scores, (size, size), SQUARE))
+    logits = torch.from_numpy(found.logits[None])
+    compare(
+        f'mask at {size}², one cell',
+        lambda: model.postprocess_masks(logits, SQUARE, (size, size)) > 0,
+        lambda: found.patch(),
     )
 
 
