@@ -21,7 +21,7 @@ def square(side: int, row: int = 10, column: int = 10) -> MaskPatch:
         (square(10), square(10), 0.2, 1.0, StopReason.SCORE),
         (square(14), square(10), 0.9, 1.0, StopReason.GROWTH),
         (square(10, 18), square(10), 0.9, 1.0, StopReason.OVERLAP),
-        (square(10), square(10), 0.9, 0.4, StopReason.FADED),
+        (square(10), square(10), 0.9, 0.3, StopReason.FADED),
         # dark where it was bright
         (square(10), square(10), 0.9, -1.0, StopReason.FADED),
         # shrinking is what ends of objects do

@@ -38,7 +38,8 @@ class StopRules:
     min_contrast : float
         How far the object stands out from its surroundings, as a part of how far it does on the
         slice that the user gave; 0 turns it off. It is half where a blurred object ends, by the
-        usual definition of width. Ignored for objects that do not stand out there.
+        usual definition of width; a little less, as masks near the ends come out too large, which
+        weakens it. Ignored for objects that do not stand out there.
 
     Raises
     ------
@@ -47,10 +48,10 @@ class StopRules:
     """
 
     min_overlap: float = 0.3
-    min_score: float = 0.4
+    min_score: float = 0.3
     max_growth: float = 1.6
     min_area: float = 0.03
-    min_contrast: float = 0.5
+    min_contrast: float = 0.4
 
     def __post_init__(self) -> None:
         for name in ('min_overlap', 'min_score', 'min_area', 'min_contrast'):
