@@ -6,64 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from desk import Desk
 from fakes import FakeSegmenter
-from mouse import Mouse
 from pictures import CENTRES, RADIUS, disc, iou, plane
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication
 
 from mobile_sam.checkpoints import bundled_path
 from napari_mobilesam.layers import NEGATIVE, POLARITY, POSITIVE
-from napari_mobilesam.widgets import AnnotatorWidget
 
 pytestmark = pytest.mark.gui
 
 CONTROL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 SCALE, UNITS = (1, 5, 0.2, 0.2), ('s', 'um', 'um', 'um')
-
-
-class Desk:
-    """A user in front of napari."""
-
-    def __init__(self, viewer: Any, image: Any, qtbot: Any, segmenter: Any = None) -> None:
-        self.viewer, self.image, self.qtbot = viewer, image, qtbot
-        factory = None if segmenter is None else (lambda: segmenter)
-        self.widget = AnnotatorWidget(viewer, segmenter_factory=factory)
-        viewer.window.add_dock_widget(self.widget, name='Annotator')
-        viewer.window.resize(1100, 750)
-        QApplication.processEvents()
-        viewer.reset_view()
-        self.mouse = Mouse(viewer, self.widget)
-        self.controller = self.widget.controller
-        self.quiet()
-
-    def quiet(self) -> None:
-        """Wait until nothing is under way any more."""
-        bridge = self.widget._bridge
-        self.qtbot.waitUntil(lambda: self.widget.model.loaded is not None, timeout=60_000)
-        for _ in range(3):
-            self.qtbot.wait(70)
-            self.qtbot.waitUntil(lambda: not bridge._worker.busy, timeout=60_000)
-        QApplication.processEvents()
-
-    def click(self, *position: float, modifier: Any = Qt.KeyboardModifier.NoModifier) -> None:
-        self.mouse.click(self.image, position, modifier)
-        self.quiet()
-
-    def drag(self, start: tuple[float, ...], stop: tuple[float, ...]) -> None:
-        self.mouse.drag(self.image, start, stop)
-        self.quiet()
-
-    def key(self, key: Any, modifier: Any = Qt.KeyboardModifier.NoModifier) -> None:
-        self.mouse.key(key, modifier)
-        self.quiet()
-
-    def go_to(self, axis: int, step: int) -> None:
-        self.viewer.dims.set_current_step(axis, step)
-        self.quiet()
-
-    def close(self) -> None:
-        self.viewer.window.remove_dock_widget(self.widget)
 
 
 def test_first_click(make_napari_viewer: Any, qtbot: Any) -> None:
@@ -120,7 +74,7 @@ def test_first_click(make_napari_viewer: Any, qtbot: Any) -> None:
     desk.go_to(1, 3)
     row, column = CENTRES[1][0] + 7, CENTRES[1][1]
     desk.key(Qt.Key.Key_B)
-    assert desk.widget.prompt_panel.box.isChecked()
+    assert desk.widget.prompt_panel.tools['boxes'].isChecked()
     before = len(segmenter.decoded)
     desk.drag((1, 3, row - 20, column - 20), (1, 3, row + 20, column + 20))
     assert len(segmenter.decoded) == before + 1, 'one drag, one prediction'

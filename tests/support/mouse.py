@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
+from qtpy.QtGui import QMouseEvent, QWheelEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
@@ -61,19 +61,35 @@ class Mouse:
         QApplication.sendEvent(self.canvas, QEvent(QEvent.Type.Leave))
         QApplication.processEvents()
 
-    def drag(self, layer: Any, start: Any, stop: Any, steps: int = 6) -> None:
-        first, last = self.at(layer, start), self.at(layer, stop)
+    def stroke(self, layer: Any, places: Any, modifier: Any = NONE) -> None:
+        """Press at the first place, move over all of them, let go at the last."""
+        pixels = [self.at(layer, place) for place in places]
         left = Qt.MouseButton.LeftButton
-        QTest.mouseMove(self.canvas, first)
+        QTest.mouseMove(self.canvas, pixels[0])
         QApplication.processEvents()
-        QTest.mousePress(self.canvas, left, NONE, first)
+        QTest.mousePress(self.canvas, left, modifier, pixels[0])
         QApplication.processEvents()
-        for step in range(1, steps + 1):
+        for pixel in pixels[1:]:
             # QTest.mouseMove carries no button: the event is made here.
-            _move(self.canvas, first + (last - first) * (step / steps), left)
+            _move(self.canvas, pixel, left, modifier)
             # vispy drops moves that follow each other within 10 ms.
             QTest.qWait(20)
-        QTest.mouseRelease(self.canvas, left, NONE, last)
+        QTest.mouseRelease(self.canvas, left, modifier, pixels[-1])
+        QApplication.processEvents()
+
+    def wheel(self, layer: Any, position: Any, turn: int, modifier: Any = NONE) -> None:
+        where = QPointF(self.at(layer, position))
+        event = QWheelEvent(
+            where,
+            self.canvas.mapToGlobal(where),
+            QPoint(),
+            QPoint(0, turn),
+            Qt.MouseButton.NoButton,
+            modifier,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        )
+        QApplication.sendEvent(self.canvas, event)
         QApplication.processEvents()
 
     def key(self, key: Any, modifier: Any = NONE) -> None:
@@ -81,13 +97,13 @@ class Mouse:
         QApplication.processEvents()
 
 
-def _move(widget: QWidget, where: QPoint, button: Any) -> None:
+def _move(widget: QWidget, where: QPoint, button: Any, modifier: Any = NONE) -> None:
     event = QMouseEvent(
         QEvent.Type.MouseMove,
         QPointF(where),
         QPointF(widget.mapToGlobal(where)),
         Qt.MouseButton.NoButton,
         button,
-        Qt.KeyboardModifier.NoModifier,
+        modifier,
     )
     QApplication.sendEvent(widget, event)

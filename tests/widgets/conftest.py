@@ -52,7 +52,7 @@ class Bench:
 
     @property
     def boxes(self) -> Any:
-        return self.prompts.boxes
+        return self.prompts.shapes
 
     @property
     def preview(self) -> Any:

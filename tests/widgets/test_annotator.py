@@ -104,7 +104,7 @@ def test_t29_both_themes_and_300_pixels(make_napari_viewer: Any, qtbot: Any) -> 
     for theme in ('dark', 'light'):
         viewer.theme = theme
         QApplication.processEvents()
-        icons.append(widget.prompt_panel.box.icon().pixmap(18, 18).toImage())
+        icons.append(widget.prompt_panel.tools['boxes'].icon().pixmap(18, 18).toImage())
         widget.resize(300, 900)
         for panel in widget._sections:
             assert panel.minimumSizeHint().width() <= 280, (theme, type(panel).__name__)

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from fakes import FakeSegmenter
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QProgressBar
+from qtpy.QtWidgets import QProgressBar, QToolButton
 
 from napari_mobilesam.engine import IntensityMapping, OverlapRule
 from napari_mobilesam.layers import NEGATIVE, POSITIVE, ImageChannel, PictureChoice
 from napari_mobilesam.widgets.bars import QuietBar
+from napari_mobilesam.widgets.batch_panel import BatchPanel
 from napari_mobilesam.widgets.candidate_panel import CandidatePanel
 from napari_mobilesam.widgets.folding import Folding
 from napari_mobilesam.widgets.frame_line import FrameLine
+from napari_mobilesam.widgets.hints import Hints
 from napari_mobilesam.widgets.image_panel import ImagePanel
 from napari_mobilesam.widgets.labels_panel import LabelsPanel, OverlapQuestion
 from napari_mobilesam.widgets.layer_combo import LayerCombo
@@ -24,7 +26,7 @@ from napari_mobilesam.widgets.model_loading import LoadedSegmenter, ModelEntry
 from napari_mobilesam.widgets.model_panel import ModelPanel
 from napari_mobilesam.widgets.prompt_panel import PromptPanel
 from napari_mobilesam.widgets.section import Section
-from napari_mobilesam.widgets.shortcuts import SHORTCUTS, tooltip
+from napari_mobilesam.widgets.shortcuts import SHORTCUTS, Keymap, tooltip
 from napari_mobilesam.widgets.status_line import StatusLine
 from napari_mobilesam.widgets.user_file import UserFile
 
@@ -132,20 +134,29 @@ def test_the_frame_line_is_there_when_there_is_something_to_say(qtbot: Any) -> N
 def test_tools(qtbot: Any) -> None:
     panel = PromptPanel(hover=True)
     qtbot.addWidget(panel)
+
+    def pressed() -> set[Any]:
+        return {button for button in panel._group.buttons() if button.isChecked()}
+
     panel.show_tool('points', POSITIVE)
-    assert panel.positive.isChecked()
+    assert pressed() == {panel.positive}
     panel.show_tool('points', NEGATIVE)
-    assert panel.negative.isChecked()
-    assert not panel.positive.isChecked()
+    assert pressed() == {panel.negative}
     panel.show_tool('boxes', NEGATIVE)
-    assert panel.box.isChecked()
+    assert pressed() == {panel.tools['boxes']}
+    panel.show_tool('scribble', NEGATIVE)
+    assert pressed() == {panel.tools['scribble'], panel.negative}
     panel.show_tool(None, POSITIVE)
-    assert not any(b.isChecked() for b in (panel.positive, panel.negative, panel.box))
+    assert not pressed()
     with qtbot.waitSignal(panel.polarity_chosen) as sent:
         panel.negative.click()
     assert sent.args == [NEGATIVE]
-    with qtbot.waitSignal(panel.clear_clicked):
+    with qtbot.waitSignal(panel.action_chosen) as sent:
+        panel.tools['lasso'].click()
+    assert sent.args == ['use_lasso']
+    with qtbot.waitSignal(panel.action_chosen) as sent:
         panel.clear.click()
+    assert sent.args == ['clear']
     with qtbot.waitSignal(panel.hover_chosen) as sent:
         panel.hover.click()
     assert sent.args == [False]
@@ -157,12 +168,21 @@ def test_tools(qtbot: Any) -> None:
 def test_candidate(qtbot: Any) -> None:
     panel = CandidatePanel(prompted_only=True)
     qtbot.addWidget(panel)
+    panel.show()
     assert not panel.commit.isEnabled()
-    panel.show_candidate(0.934, '12 px', 1, 3)
-    assert panel.score.text() == 'score 0.93'
+    assert not any(row.isVisible() for row in panel.rows)
+    panel.show_candidate([0.934, 0.8, 0.1], ['12 px', '90 px', '3 px'], 1)
+    assert panel.score.text() == 'score 0.80'
     assert panel.rank.text() == '2 / 3'
+    assert [row.text() for row in panel.rows] == ['0.93   12 px', '0.80   90 px', '0.10   3 px']
+    assert [row.isChecked() for row in panel.rows] == [False, True, False]
     assert panel.next.isEnabled()
-    panel.show_candidate(float('nan'), '12 px', 0, 1)
+    with qtbot.waitSignal(panel.chosen) as sent:
+        panel.rows[2].click()
+    assert sent.args == [2]
+    assert [row.isChecked() for row in panel.rows] == [False, True, False], 'when it is shown'
+    panel.show_candidate([float('nan')], ['12 px'], 0)
+    assert [row.isVisible() for row in panel.rows] == [True, False, False]
     assert not panel.next.isEnabled()
     assert panel.commit.isEnabled()
     with qtbot.waitSignal(panel.commit_clicked):
@@ -200,6 +220,67 @@ def test_bars_are_drawn_by_the_event_loop_and_not_at_once(qtbot: Any) -> None:
     assert drawn == []
     qtbot.waitUntil(lambda: drawn == [QuietBar])
     assert bar.value() == 500
+
+
+def test_hints_go_away_for_ever(qtbot: Any, tmp_path: Path) -> None:
+    """Followed or dismissed, also in another window; the words follow the keys."""
+    file = UserFile('hints.json', tmp_path)
+    keymap = Keymap(UserFile('shortcuts.json', tmp_path))
+    first, second = Hints(keymap, file), Hints(keymap, file)
+    for hints in (first, second):
+        qtbot.addWidget(hints)
+        hints.show()
+        assert hints.shown == ('click', 'commit', 'candidates')
+    assert first.text('commit') == 'Enter puts it into the labels.'
+    keymap.choose('commit', 'K')
+    assert first.text('commit') == 'K puts it into the labels.'
+    first.done('click')
+    first.done('click')
+    second.findChildren(QToolButton)[-1].click()
+    assert second.shown == ('click', 'commit')
+    third = Hints(keymap, file)
+    qtbot.addWidget(third)
+    assert third.shown == ('commit',)
+    third.done('commit')
+    assert third.isHidden()
+    fourth = Hints(keymap, file)
+    qtbot.addWidget(fourth)
+    assert fourth.shown == ()
+
+
+def test_batch(qtbot: Any) -> None:
+    from napari.layers import Labels, Points
+
+    panel = BatchPanel()
+    qtbot.addWidget(panel)
+    panel.show()
+    assert not panel.mode.isVisible()
+    assert not panel.bar.isVisible()
+    points, labels = Points(np.zeros((1, 2))), Labels(np.zeros((2, 2), int))
+    panel.show_layers([points, labels])
+    with qtbot.waitSignal(panel.run_clicked) as sent:
+        panel.run.click()
+    assert sent.args == [None, 'replace']
+    panel.source.setCurrentIndex(2)
+    panel.source.activated.emit(2)
+    panel.mode.setCurrentIndex(2)
+    assert panel.mode.isVisible()
+    with qtbot.waitSignal(panel.run_clicked) as sent:
+        panel.run.click()
+    assert sent.args == [labels, 'compare']
+    panel.show_progress(0, 0, -1)
+    assert panel.bar.maximum() == 0, 'a bar without an end'
+    panel.show_progress(48, 96, 3.4)
+    assert panel.bar.text() == '48 of 96 · 3 s left'
+    assert not panel.run.isVisible()
+    with qtbot.waitSignal(panel.stop_clicked) as sent:
+        panel.keep.click()
+    assert sent.args == [True]
+    panel.show_progress(48, 96, 300)
+    assert panel.bar.text().endswith('5 min left')
+    panel.show_ended()
+    assert panel.run.isVisible()
+    assert not panel.discard.isVisible()
 
 
 def test_overlap(qtbot: Any) -> None:

@@ -126,6 +126,30 @@ class LabelsPlane:
         part = part if self.axes[0] < self.axes[1] else part.T
         return tuple(start), part.reshape(shape)
 
+    def values(self, data: Any, shape: tuple[int, int]) -> NDArray[Any]:
+        """Read the labels under an image plane of a shape, (H, W); 0 beside them. For the worker.
+
+        Parameters
+        ----------
+        data
+            The layer's data.
+        shape
+            Rows and columns of the image plane.
+        """
+        index: list[Any] = list(self.index)
+        target = []
+        for axis, side, offset, limit in zip(
+            self.axes, shape, self.offset, self.shape, strict=True
+        ):
+            low, high = max(0, offset), max(0, min(limit, offset + side))
+            index[axis] = slice(low, max(low, high))
+            target.append(slice(low - offset, max(low, high) - offset))
+        part = np.asarray(data[tuple(index)])
+        part = part if self.axes[0] < self.axes[1] else part.T
+        plane = np.zeros(shape, part.dtype)
+        plane[tuple(target)] = part
+        return plane
+
     def pixel(self, row: float, column: float) -> tuple[int, ...] | None:
         """Return the index in the labels' data under a position of the image plane, if any."""
         index = list(self.index)
@@ -138,8 +162,17 @@ class LabelsPlane:
         return tuple(index)
 
 
-def labels_plane(labels: Labels, image: Image, key: PlaneKey, dims: Dims) -> LabelsPlane:
+def labels_plane(
+    labels: Labels, image: Image, key: PlaneKey, dims: Dims, *, writable: bool = True
+) -> LabelsPlane:
     """Find the plane of a Labels layer that lies on a plane of the image.
+
+    Parameters
+    ----------
+    labels, image, key, dims
+        The layers, the plane, the viewer's dims.
+    writable
+        Whether it is to be written to, and not only read.
 
     Raises
     ------
@@ -150,7 +183,7 @@ def labels_plane(labels: Labels, image: Image, key: PlaneKey, dims: Dims) -> Lab
         raise NotAnnotatable(
             f'"{labels.name}" is multiscale; napari cannot edit it: choose another.'
         )
-    if not labels.editable or not _is_writable(labels.data):
+    if writable and not (labels.editable and _is_writable(labels.data)):
         raise NotAnnotatable(f'"{labels.name}" cannot be written to: choose other labels.')
     height, width = (image_shape(image)[axis] for axis in key.displayed)
 

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 from napari_mobilesam.engine import OverlapRule
 from napari_mobilesam.layers import area_text, channels_of, unwrap, with_intensity
 
+from .batch_panel import BatchPanel
 from .bridge import WorkerBridge
 from .candidate_panel import CandidatePanel
 from .canvas_keys import CanvasKeys
@@ -22,6 +23,7 @@ from .connections import Connections
 from .controller import AnnotatorController
 from .folding import Folding
 from .frame_line import FrameLine
+from .hints import Hints
 from .image_panel import ImagePanel
 from .keys_window import KeysWindow
 from .labels_panel import LabelsPanel, OverlapQuestion
@@ -92,9 +94,11 @@ class AnnotatorWidget(QWidget):
         )
 
         self.status = StatusLine()
+        self.hints = Hints(self.keymap)
         self.frame_line = FrameLine()
         self.image_panel = ImagePanel(self.controller.choice)
         self.prompt_panel = PromptPanel(self.controller.hover)
+        self.batch_panel = BatchPanel()
         self.candidate_panel = CandidatePanel(self.controller.prompted_only)
         self.labels_panel = LabelsPanel(self.controller.overlap)
         self.overlap_question = OverlapQuestion()
@@ -124,10 +128,12 @@ class AnnotatorWidget(QWidget):
         self._sections = (
             self.status,
             self.overlap_question,
+            self.hints,
             self.frame_line,
             self.prompt_panel,
             self.candidate_panel,
             self.objects.panel,
+            self.batch_panel,
             self.labels_panel,
             self.image_panel,
             self.model_panel,
@@ -150,6 +156,7 @@ class AnnotatorWidget(QWidget):
         controller, model = self.controller, self.model
         controller.status_changed.connect(self.status.show_status)
         controller.candidate_changed.connect(self._show_candidate)
+        controller.committed.connect(lambda _record: self.hints.done('commit'))
         controller.tool_changed.connect(self._show_tool)
         controller.hover_changed.connect(self._show_hover)
         controller.image_changed.connect(self._show_layers)
@@ -168,11 +175,17 @@ class AnnotatorWidget(QWidget):
         model.download_ended.connect(self.model_panel.show_download_ended)
 
         self.prompt_panel.polarity_chosen.connect(controller.set_polarity)
-        self.prompt_panel.boxes_chosen.connect(controller.use_boxes)
+        self.prompt_panel.action_chosen.connect(self._act)
         self.prompt_panel.hover_chosen.connect(controller.set_hover)
-        self.prompt_panel.clear_clicked.connect(controller.clear)
+        batch = controller.many.batch
+        batch.progressed.connect(self.batch_panel.show_progress)
+        batch.ended.connect(self.batch_panel.show_ended)
+        self.batch_panel.each_chosen.connect(controller.set_each)
+        self.batch_panel.run_clicked.connect(controller.segment_all)
+        self.batch_panel.stop_clicked.connect(batch.stop)
         self.candidate_panel.commit_clicked.connect(controller.commit)
         self.candidate_panel.prompted_only_chosen.connect(controller.set_prompted_only)
+        self.candidate_panel.chosen.connect(controller.choose_candidate)
         self.candidate_panel.next_clicked.connect(controller.next_candidate)
         self.candidate_panel.previous_clicked.connect(controller.previous_candidate)
         self.labels_panel.labels_chosen.connect(controller.set_labels)
@@ -299,6 +312,7 @@ class AnnotatorWidget(QWidget):
         self.image_panel.show_images(
             images, self.controller.image, channels_of(images), self.controller.choice.rgb
         )
+        self.batch_panel.show_layers(self.controller.object_layers)
         current = self.controller.labels
         self.labels_panel.show_labels(labels, current)
 
@@ -307,11 +321,14 @@ class AnnotatorWidget(QWidget):
         if shown is None or image is None:
             self.candidate_panel.show_nothing()
             return
+        self.hints.done('click')
+        if shown.rank:
+            self.hints.done('candidates')
+        candidates = shown.prediction.candidates
         self.candidate_panel.show_candidate(
-            shown.score,
-            area_text(image, shown.prediction.key, shown.n_pixels),
+            [candidates.score(index) for index in candidates.order],
+            [area_text(image, shown.source.key, shown.sizes[i]) for i in candidates.order],
             shown.rank,
-            len(shown.prediction.candidates),
         )
 
     def _show_tool(self) -> None:

@@ -14,11 +14,13 @@ from napari_mobilesam.engine import CancelToken, Ticket, Worker
 LANES = (
     'predict',
     'hover',
+    'pick',
     'load',
     'edit',
     'scan',
     'survey',
     'seen',
+    'batch',
     'embed',
     'thumbnail',
 )

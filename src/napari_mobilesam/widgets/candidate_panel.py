@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSizePolicy,
 )
 
 from .bars import QuietBar
@@ -16,17 +17,23 @@ from .icons import ICON_SIZE, theme_icon
 from .section import Section
 from .shortcuts import describe
 
+# Part, object and group: no model of the family offers more.
+_ROWS = 3
+
 
 class CandidatePanel(Section):
     """Show the candidate and commit it.
 
     Signals
     -------
+    chosen (int)
+        The candidate at that place, from the best.
     next_clicked, previous_clicked, commit_clicked
     prompted_only_chosen (bool)
         Whether only those parts of the mask are kept that the prompts speak of.
     """
 
+    chosen = Signal(int)
     next_clicked = Signal()
     previous_clicked = Signal()
     commit_clicked = Signal()
@@ -34,12 +41,12 @@ class CandidatePanel(Section):
 
     def __init__(self, prompted_only: bool) -> None:
         super().__init__('Candidate')
+        self._rank = 0
         self.score = QuietBar()
         self.score.setRange(0, 1000)
         self.score.setTextVisible(True)
         self.score.setToolTip("The model's own estimate of how well this mask fits (0 to 1)")
-        self.size = QLabel()
-        self.size.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.rows = tuple(self._row(place) for place in range(_ROWS))
         self.previous = QPushButton()
         self.next = QPushButton()
         self.rank = QLabel()
@@ -66,7 +73,8 @@ class CandidatePanel(Section):
         row.addWidget(self.rank)
         row.addWidget(self.next)
         self.body.addLayout(row)
-        self.body.addWidget(self.size)
+        for one in self.rows:
+            self.body.addWidget(one)
         self.body.addWidget(self.prompted_only)
         self.body.addWidget(self.commit)
 
@@ -76,23 +84,42 @@ class CandidatePanel(Section):
         self.prompted_only.toggled.connect(self.prompted_only_chosen)
         self.show_nothing()
 
-    def show_candidate(self, score: float, size: str, rank: int, count: int) -> None:
-        """Show numbers of a candidate: `rank` of `count`, counted from 0."""
+    def _row(self, place: int) -> QPushButton:
+        row = QPushButton()
+        row.setCheckable(True)
+        row.setStyleSheet('text-align: left; padding: 2px 6px;')
+        row.setToolTip('Show this candidate; Alt and the wheel go through them, too')
+        row.clicked.connect(lambda: self._choose(place))
+        return row
+
+    def _choose(self, place: int) -> None:
+        self.rows[place].setChecked(place == self._rank)  # until it is really shown
+        self.chosen.emit(place)
+
+    def show_candidate(self, scores: Sequence[float], sizes: Sequence[str], rank: int) -> None:
+        """Show the numbers of all candidates, from the best, and which of them is on display."""
+        self._rank = rank
+        score = scores[rank]
         known = score if score == score else 0.0  # the only test that NaN fails
         self.score.setValue(round(1000 * min(max(known, 0.0), 1.0)))
         self.score.setFormat(f'score {score:.2f}')
-        self.size.setText(size)
-        self.rank.setText(f'{rank + 1} / {count}')
+        self.rank.setText(f'{rank + 1} / {len(scores)}')
+        for place, row in enumerate(self.rows):
+            row.setVisible(place < len(scores))
+            if place < len(scores):
+                row.setText(f'{scores[place]:.2f}   {sizes[place]}')
+                row.setChecked(place == rank)
         for widget in (self.previous, self.next):
-            widget.setEnabled(count > 1)
+            widget.setEnabled(len(scores) > 1)
         self.commit.setEnabled(True)
 
     def show_nothing(self) -> None:
         """There is no candidate."""
         self.score.setValue(0)
         self.score.setFormat('no candidate')
-        self.size.setText('–')
         self.rank.setText('– / –')
+        for row in self.rows:
+            row.setVisible(False)
         for widget in (self.previous, self.next, self.commit):
             widget.setEnabled(False)
 

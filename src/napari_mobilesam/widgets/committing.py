@@ -54,6 +54,8 @@ class Found:
         What it was made from.
     score
         The decoder's estimate of its quality.
+    record
+        The object that this one becomes, instead of a new one.
     """
 
     rows: slice
@@ -61,6 +63,7 @@ class Found:
     patch: NDArray[np.bool_]
     prompts: Prompts
     score: float
+    record: SegmentedObject | None = None
 
 
 class Committer(QObject):
@@ -267,11 +270,19 @@ class Committer(QObject):
             self._write(shown, rule)
 
     def commit_all(
-        self, source: PlaneSource, model_digest: str, found: Sequence[Found], title: str = ''
+        self,
+        source: PlaneSource,
+        model_digest: str,
+        found: Sequence[Found],
+        title: str = '',
+        rule: OverlapRule | None = None,
+        *,
+        clear_plane: bool = False,
     ) -> Step | None:
         """Put many objects of one plane into the labels, as one step.
 
-        Under the rule to ask, the objects that are there keep their pixels.
+        Under the rule to ask, the objects that are there keep their pixels. `rule` is by default
+        the user's; with `clear_plane` the prompts on the visible plane go away with the step.
 
         Returns
         -------
@@ -282,20 +293,27 @@ class Committer(QObject):
         record = SegmentedObject(
             class_id=self.class_id, model_digest=model_digest, mapping=source.mapping
         )
-        rule = OverlapRule.KEEP if self.overlap is OverlapRule.ASK else self.overlap
+        rule = self.overlap if rule is None else rule
+        rule = OverlapRule.KEEP if rule is OverlapRule.ASK else rule
         records = [
             (
                 one.rows,
                 one.columns,
                 one.patch,
                 replace(
-                    record, prompted=(PromptedPlane(source.key, one.prompts),), score=one.score
+                    record if one.record is None else one.record,
+                    prompted=(PromptedPlane(source.key, one.prompts),),
+                    score=one.score,
+                    model_digest=model_digest,
+                    mapping=source.mapping,
+                    reviewed=False,
                 ),
             )
             for one in found
         ]
         step = self._plan(source, records, rule, title or f'commit {len(found)} objects')
-        return step if step is not None and self.perform(step) else None
+        done = step is not None and self.perform(step, clear_plane=clear_plane)
+        return step if done else None
 
     def _write(self, shown: Shown, rule: OverlapRule) -> None:
         before = None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_mobilesam.engine import OverlapRule, PlaneSource
+from napari_mobilesam.engine import OverlapRule, PlaneSource, Prompts
 from napari_mobilesam.layers import (
     NEGATIVE,
     POSITIVE,
@@ -32,11 +32,13 @@ from .connections import Connections
 from .framing import Framing
 from .hovering import Hover
 from .inference import Inference
+from .label_picking import LabelPicker
 from .layer_keys import LayerKeys
+from .many import Many
 from .object_actions import ObjectActions
 from .plane_follower import PlaneFollower
 from .preview_layer import CANDIDATE, HOVER, PreviewLayer
-from .prompt_layers import PromptLayers
+from .prompt_layers import SHAPE_MODES, PromptLayers
 from .shortcuts import Keymap
 
 if TYPE_CHECKING:
@@ -154,6 +156,12 @@ class AnnotatorController(QObject):
         committer.overlap_asked.connect(self.overlap_asked)
         self.actions = ObjectActions(self._viewer, bridge, model, committer, inference, self)
 
+        self.many = many = Many(self._viewer, bridge, model, inference, committer, self)
+        many.status_changed.connect(self.status_changed)
+        self._picker = LabelPicker(self._viewer, bridge, committer, self)
+        self._picker.status_changed.connect(self.status_changed)
+        self._each = False
+
         self._settle_timer = self._timer(self._settle)
         # Not within napari's own handling of an insertion or removal.
         self._image_timer = self._timer(self._adopt_first_image)
@@ -231,8 +239,13 @@ class AnnotatorController(QObject):
         return any(preview is not None and layer is preview.layer for preview in previews)
 
     @property
+    def object_layers(self) -> list[Any]:
+        """The user's layers that objects can be taken from, one each."""
+        return self.many.layers(self.image, self._prompts, self.owns_preview)
+
+    @property
     def tool(self) -> str | None:
-        """`'points'`, `'boxes'` or None."""
+        """The tool in use, as of `PromptLayers`; None with a layer of the user's."""
         return None if self._prompts is None else self._prompts.tool
 
     @property
@@ -318,7 +331,8 @@ class AnnotatorController(QObject):
         """Make the next points positive or negative, and click points."""
         if self._prompts is not None:
             self._prompts.polarity = polarity
-            self.use_points()
+            if self._prompts.tool != 'scribble':
+                self.use_points()
 
     # -- actions: the names of the shortcut table
 
@@ -331,14 +345,30 @@ class AnnotatorController(QObject):
     def use_points(self) -> None:
         self._use('points')
 
-    def use_boxes(self) -> None:
-        self._use('boxes')
+    def select_prompts(self) -> None:
+        self._use('select')
+
+    def flip_selected(self) -> None:
+        """Exchange positive and negative of the selected points and strokes."""
+        if self._prompts is not None and not self._prompts.flip_selected():
+            self._say('Select points or strokes first: S, then click them.', 'ready')
+
+    def refine_label(self) -> None:
+        """Make the label under the mouse a prompt; the next commit changes it in place."""
+        if self.image is not None and self._prompts is not None and self.source is not None:
+            self._picker.pick(self.image, self._prompts, self.source.key, self.owns_preview)
 
     def clear(self) -> None:
         """Remove the prompts of the plane; undo brings them back."""
         if self._prompts is not None and self.source is not None:
             self._prompts.clear(self.source.key)
             self._settle()
+
+    def choose_candidate(self, place: int) -> None:
+        """Show the candidate at a place, from the best."""
+        shown = self._inference.candidate
+        if shown is not None:
+            self._inference.choose(shown.prediction.candidates.order[place])
 
     def next_candidate(self) -> None:
         self._inference.cycle(1)
@@ -360,9 +390,23 @@ class AnnotatorController(QObject):
 
     def commit(self) -> None:
         """Put the candidate into the labels; if it is still being made, as soon as it is there."""
+        if self._prompts is not None and self._prompts.finish_drawing():
+            return  # Enter ends a polygon, as in napari; the next one commits
         if self._settle_timer.isActive():
             self._settle()
-        self._committer.commit()
+        if self._each:
+            self.segment_all(None)
+        else:
+            self._committer.commit()
+
+    def set_each(self, value: bool) -> None:
+        """Take each prompt as an object of its own; commit then segments them all."""
+        self._each = value
+        self._predict()
+
+    def segment_all(self, layer: Any, mode: str = 'replace') -> None:
+        """Segment one object each from prompts, or from a layer of the user's; see `Many.run`."""
+        self.many.run(self.image, self._prompts, layer, mode)
 
     def undo(self) -> None:
         """Take back the last step: a prompt, or an object together with its pixels."""
@@ -391,6 +435,7 @@ class AnnotatorController(QObject):
             self._keys,
             self.tool_changed.emit,
             self._on_mouse,
+            self._inference.cycle,
         )
         self._preview = PreviewLayer(self._viewer, image, CANDIDATE, self._prompts)
         self._hover_preview = PreviewLayer(self._viewer, image, HOVER, self._prompts)
@@ -457,6 +502,7 @@ class AnnotatorController(QObject):
         self._say(reason, 'warning')
 
     def _leave_plane(self) -> None:
+        self.many.batch.stop(keep=False)
         self._committer.forget_wish()
         self._inference.leave()
         self._hover.stop()
@@ -494,7 +540,7 @@ class AnnotatorController(QObject):
         if self._prompts is None:
             return
         if self.source is not None:
-            self._prompts.keep_last_box(self.source.key)
+            self._prompts.keep_last_area(self.source.key)
             if self.actions.split_by_click(self._prompts.prompts(self.source.key), self._record):
                 return  # the click is part of that, or else is recorded after it
         self._record()
@@ -505,7 +551,8 @@ class AnnotatorController(QObject):
 
     def _predict(self) -> None:
         if self.source is not None and self._prompts is not None:
-            self._inference.ask(self._prompts.prompts(self.source.key))
+            here = Prompts() if self._each else self._prompts.prompts(self.source.key)
+            self._inference.ask(here)
 
     def _on_candidate(self, shown: Shown | None) -> None:
         if self._preview is not None:
@@ -558,3 +605,14 @@ def _class_action(class_id: int) -> Any:
 # Actions like all others, one for each number key.
 for _number in range(10):
     setattr(AnnotatorController, f'class_{_number}', _class_action(_number))
+
+
+def _tool_action(tool: str) -> Any:
+    def press(self: AnnotatorController) -> None:
+        self._use(tool)
+
+    return press
+
+
+for _tool in SHAPE_MODES:
+    setattr(AnnotatorController, f'use_{_tool}', _tool_action(_tool))

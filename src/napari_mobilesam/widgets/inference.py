@@ -123,6 +123,12 @@ class Inference(QObject):
             partial(self._on_error, source),
         )
 
+    def choose(self, index: int) -> None:
+        """Show one of the candidates for the same prompts."""
+        shown = self._shown
+        if shown is not None and not self._waiting and index != shown.choice:
+            self._show_again(shown, index)
+
     def cycle(self, by: int) -> None:
         """Show the next candidate for the same prompts, or the one before."""
         shown = self._shown

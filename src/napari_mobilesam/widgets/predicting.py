@@ -41,6 +41,8 @@ class Shown:
         The mask, in the part of the plane that holds it.
     drawing
         Its contour and tint.
+    sizes
+        Pixels of all candidates, by their index.
     decode_ms
         What the decoder took.
     encode_ms
@@ -52,6 +54,7 @@ class Shown:
     choice: int
     patch: Patch
     drawing: Drawing
+    sizes: tuple[int, ...]
     decode_ms: float
     encode_ms: float | None = None
 
@@ -83,8 +86,13 @@ def show(
     prompted_only: bool,
 ) -> Shown:
     """Make the mask and the drawing of one candidate."""
-    patch = prediction.patch(choice, prompted_only=prompted_only)
-    return Shown(source, prediction, choice, patch, draw_patch(patch), decode_ms)
+    patches = [
+        prediction.patch(index, prompted_only=prompted_only)
+        for index in range(len(prediction.candidates))
+    ]
+    sizes = tuple(patch.n_pixels for patch in patches)
+    patch = patches[choice]
+    return Shown(source, prediction, choice, patch, draw_patch(patch), sizes, decode_ms)
 
 
 def predict(

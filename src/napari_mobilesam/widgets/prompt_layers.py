@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,22 +11,28 @@ import numpy as np
 import pandas as pd
 from napari.layers import Points, Shapes
 from napari.layers.base import ActionType
-from qtpy.QtCore import QTimer
 
 from napari_mobilesam.engine import embed_points
+from napari_mobilesam.engine.strokes import mask_outline
 from napari_mobilesam.layers import (
+    AREAS,
     NEGATIVE,
     POLARITY,
     POSITIVE,
-    boxes_on_plane,
+    STROKES,
     copy_transform,
     image_shape,
+    plane_key,
+    plane_position,
     points_on_plane,
     prompts_on_plane,
+    shapes_on_plane,
     spatial_keywords,
 )
 
 from .connections import Connections
+from .prompt_gestures import Gestures
+from .prompt_state import PromptState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,31 +52,29 @@ BOX_COLOUR = '#f5b301'
 _DONE = (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PromptState:
-    """All prompts of both layers, in data coordinates of the layers, on every plane."""
+# Tools that draw in the shapes layer, by napari's names of its modes.
+SHAPE_MODES = {
+    'boxes': 'add_rectangle',
+    'ellipse': 'add_ellipse',
+    'polygon': 'add_polygon',
+    'lasso': 'add_polygon_lasso',
+    'scribble': 'add_path',
+}
+_SHAPE_TOOLS = {mode: tool for tool, mode in SHAPE_MODES.items()}
 
-    points: NDArray[np.float64]
-    polarity: tuple[str, ...]
-    boxes: tuple[NDArray[np.float64], ...]
-
-    def same(self, other: PromptState) -> bool:
-        """Whether the two hold the same prompts."""
-        return (
-            np.array_equal(self.points, other.points)
-            and self.polarity == other.polarity
-            and len(self.boxes) == len(other.boxes)
-            and all(map(np.array_equal, self.boxes, other.boxes))
-        )
+# What the polarity of an area says: nothing, as it encloses the object.
+AREA = 'area'
+_POLARITIES = (POSITIVE, NEGATIVE)
+_MARKS = (POSITIVE, NEGATIVE, AREA)
 
 
-def _polarity_column(values: tuple[str, ...] = ()) -> Any:
+def _features(values: tuple[str, ...], categories: tuple[str, ...]) -> pd.DataFrame:
     # Categorical, so that colours do not depend on which polarity happens to be clicked first.
-    return pd.Categorical(list(values), categories=[POSITIVE, NEGATIVE])
+    return pd.DataFrame({POLARITY: pd.Categorical(list(values), categories=list(categories))})
 
 
 class PromptLayers:
-    """A points layer and a boxes layer over one image.
+    """A points layer and a shapes layer (boxes, regions, strokes) over one image.
 
     Either may be deleted by the user at any time; it is made anew when it is next needed.
 
@@ -90,6 +93,8 @@ class PromptLayers:
     on_mouse
         Called with the world position of the mouse as it moves over the image, ready to click
         points, and with None when it is pressed.
+    on_wheel
+        Called with 1 or -1 for a notch of the wheel with Alt held.
     """
 
     def __init__(
@@ -100,18 +105,22 @@ class PromptLayers:
         keys: LayerKeys,
         on_polarity: Callable[[], object],
         on_mouse: Callable[[Any], object],
+        on_wheel: Callable[[int], object],
     ) -> None:
         self._viewer = viewer
         self._image = image
         self._on_change = on_change
         self._keys = keys
         self._on_polarity = on_polarity
-        self._on_mouse = on_mouse
+        self._gestures = Gestures(self, on_mouse, on_wheel)
         self._connections: dict[str, Connections] = {}
         self._writing = False
-        self._known: tuple[str, ...] = ()
+        self._known: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        self._polarity = POSITIVE
+        self.drawing = False
+        self._band: int | None = None
         self.points: Points | None = None
-        self.boxes: Shapes | None = None
+        self.shapes: Shapes | None = None
         self.ensure()
 
     # -- life
@@ -119,8 +128,8 @@ class PromptLayers:
     def ensure(self) -> None:
         """Make the layers that are not there."""
         with self.selection_kept():
-            if self.boxes is None:
-                self.boxes = self._make_boxes()
+            if self.shapes is None:
+                self.shapes = self._make_shapes()
             if self.points is None:
                 self.points = self._make_points()
 
@@ -128,8 +137,8 @@ class PromptLayers:
         """Let go of a layer that the user removed; say whether it was one of ours."""
         if layer is self.points and layer is not None:
             self.points = None
-        elif layer is self.boxes and layer is not None:
-            self.boxes = None
+        elif layer is self.shapes and layer is not None:
+            self.shapes = None
         else:
             return False
         self._connections.pop(layer.unique_id).close()
@@ -137,7 +146,7 @@ class PromptLayers:
 
     def close(self) -> None:
         """Remove both layers."""
-        for layer in (self.points, self.boxes):
+        for layer in (self.points, self.shapes):
             if layer is not None:
                 self.forget(layer)
                 if layer in self._viewer.layers:
@@ -145,7 +154,7 @@ class PromptLayers:
 
     def follow_image(self) -> None:
         """Go where the image went."""
-        for layer in (self.points, self.boxes):
+        for layer in (self.points, self.shapes):
             if layer is not None:
                 copy_transform(self._image, layer)
 
@@ -161,91 +170,142 @@ class PromptLayers:
     @property
     def layers(self) -> tuple[Any, ...]:
         """The layers that there are."""
-        return tuple(layer for layer in (self.points, self.boxes) if layer is not None)
+        return tuple(layer for layer in (self.points, self.shapes) if layer is not None)
 
     # -- tools
 
     @property
     def tool(self) -> str | None:
-        """`'points'` or `'boxes'`, by the active layer, else None."""
+        """The tool in use, by the active layer and its mode; None with a layer of the user's.
+
+        `'points'`, `'select'`, or one of `SHAPE_MODES`.
+        """
         active = self._viewer.layers.selection.active
-        if active is None:
+        if active is None or active not in self.layers:
             return None
-        return {id(self.points): 'points', id(self.boxes): 'boxes'}.get(id(active))
+        mode = str(active.mode)
+        if mode in ('select', 'direct'):
+            return 'select'
+        return 'points' if active is self.points else _SHAPE_TOOLS.get(mode, 'boxes')
 
     def use(self, tool: str) -> None:
         """Make the layer of a tool the active one, ready to draw."""
         self.ensure()
-        if self.points is None or self.boxes is None:
+        if self.points is None or self.shapes is None:
             return
-        if tool == 'points':
-            self._viewer.layers.selection.active = self.points
+        selection = self._viewer.layers.selection
+        if tool == 'select':
+            # In the layer that is active, else in the one that holds something.
+            if selection.active not in self.layers:
+                selection.active = self.points if len(self.points.data) else self.shapes
+            selection.active.mode = 'select'
+        elif tool == 'points':
+            selection.active = self.points
             self.points.mode = 'add'
         else:
-            self._viewer.layers.selection.active = self.boxes
-            self.boxes.mode = 'add_rectangle'
+            selection.active = self.shapes
+            self.shapes.mode = SHAPE_MODES[tool]
+            self._mark_next()
 
     def rest(self) -> None:
         """Draw nothing for now: in 3D, or where there is no plane."""
-        for layer in (self.points, self.boxes):
+        for layer in (self.points, self.shapes):
             if layer is not None:
                 layer.mode = 'pan_zoom'
 
     @property
     def polarity(self) -> str:
-        """The polarity of the next point."""
-        if self.points is None:
-            return POSITIVE
-        return str(self.points.feature_defaults[POLARITY].iloc[0])
+        """The polarity of the next point or stroke."""
+        return self._polarity
 
     @polarity.setter
     def polarity(self, polarity: str) -> None:
         self.ensure()
-        if self.points is not None and polarity != self.polarity:
-            self.points.feature_defaults = {POLARITY: [polarity]}
+        if polarity == self._polarity or self.points is None:
+            return
+        self._polarity = polarity
+        self.points.feature_defaults = {POLARITY: [polarity]}
+        self._mark_next()
+        self._on_polarity()
+
+    def _mark_next(self) -> None:
+        """Colour the next shape as what it will be."""
+        if self.shapes is not None:
+            mark = self._polarity if str(self.shapes.mode) == 'add_path' else AREA
+            self.shapes.feature_defaults = _features((mark,), _MARKS)
+
+    def finish_drawing(self) -> bool:
+        """End a polygon that is being drawn; say whether there was one."""
+        if not self.drawing or self.shapes is None:
+            return False
+        mode = self.shapes.mode
+        self.shapes.mode = 'pan_zoom'  # napari finishes what it draws when the mode changes
+        self.shapes.mode = mode
+        self.drawing = False
+        return True
+
+    def flip_selected(self) -> bool:
+        """Exchange positive and negative of the selected points and strokes; say if any."""
+        flipped = False
+        for layer in self.layers:
+            marks = [str(mark) for mark in layer.features[POLARITY]]
+            chosen = [n for n in layer.selected_data if marks[n] in _POLARITIES]
+            if isinstance(layer, Shapes):
+                chosen = [n for n in chosen if str(layer.shape_type[n]) in STROKES]
+            for number in chosen:
+                marks[number] = NEGATIVE if marks[number] == POSITIVE else POSITIVE
+            if chosen:
+                flipped = True
+                self._set_marks(layer, tuple(marks))
+        if flipped:
+            self._on_change()
+        return flipped
+
+    def _set_marks(self, layer: Any, marks: tuple[str, ...]) -> None:
+        with self._quietly():
+            layer.features = _features(marks, _POLARITIES if layer is self.points else _MARKS)
+            layer.refresh_colors()
 
     # -- prompts
 
     def prompts(self, key: PlaneKey) -> Prompts:
         """Read the prompts of one plane; of several boxes the last one counts."""
-        return prompts_on_plane(self.points, self.boxes, self._image, key)
+        return prompts_on_plane(self.points, self.shapes, self._image, key)
 
     @property
     def number(self) -> tuple[int, int]:
-        """How many points and boxes there are, on all planes."""
+        """How many points and shapes there are, on all planes."""
         return (
             0 if self.points is None else len(self.points.data),
-            0 if self.boxes is None else len(self.boxes.data),
+            0 if self.shapes is None else len(self.shapes.data),
         )
 
-    def keep_last_box(self, key: PlaneKey) -> None:
-        """Remove all boxes of a plane but the last: a new box replaces the old one."""
-        if self.boxes is None or len(self.boxes.data) < 2:
+    def keep_last_area(self, key: PlaneKey) -> None:
+        """Remove all boxes and regions of a plane but the last: a new one replaces the old."""
+        if self.shapes is None or self.drawing or len(self.shapes.data) < 2:
             return
-        here = boxes_on_plane(self.boxes, self._image, key)
-        if len(here) > 1:
-            with self._quietly():
-                self.boxes.selected_data = {int(number) for number in here[:-1]}
-                self.boxes.remove_selected()
+        here = shapes_on_plane(self.shapes, self._image, key)
+        areas = [number for number in here if str(self.shapes.shape_type[number]) in AREAS]
+        self._remove(self.shapes, areas[:-1])
 
     def clear(self, key: PlaneKey) -> None:
         """Remove the prompts of one plane."""
-        with self._quietly():
-            if self.points is not None and len(self.points.data):
-                here = points_on_plane(self.points, self._image, key)
-                if len(here):
-                    self.points.selected_data = {int(number) for number in here}
-                    self.points.remove_selected()
-            if self.boxes is not None and len(self.boxes.data):
-                here = boxes_on_plane(self.boxes, self._image, key)
-                if len(here):
-                    self.boxes.selected_data = {int(number) for number in here}
-                    self.boxes.remove_selected()
+        self.finish_drawing()
+        if self.points is not None and len(self.points.data):
+            self._remove(self.points, points_on_plane(self.points, self._image, key))
+        if self.shapes is not None and len(self.shapes.data):
+            self._remove(self.shapes, shapes_on_plane(self.shapes, self._image, key))
+
+    def _remove(self, layer: Any, numbers: Any) -> None:
+        if len(numbers):
+            with self._quietly():
+                layer.selected_data = {int(number) for number in numbers}
+                layer.remove_selected()
 
     def put(self, key: PlaneKey, prompts: Prompts) -> None:
         """Place these prompts on a plane, instead of those that are there."""
         self.ensure()
-        if self.points is None or self.boxes is None:
+        if self.points is None or self.shapes is None:
             return
         self.clear(key)
         before = self.polarity
@@ -255,10 +315,12 @@ class PromptLayers:
                 self.polarity = POSITIVE if positive else NEGATIVE
                 self.points.add(self._from_plane(self.points, key, [place])[0])
             self.points.selected_data = set()
-            if prompts.box is not None:
+            if prompts.mask is not None:
+                self.add_area(embed_points(mask_outline(prompts.mask), key))
+            elif prompts.box is not None:
                 row0, column0, row1, column1 = prompts.box
                 corners = [(row0, column0), (row0, column1), (row1, column1), (row1, column0)]
-                self.boxes.add([self._from_plane(self.boxes, key, corners)], shape_type='rectangle')
+                self.add_area(embed_points(corners, key), 'rectangle')
         self.polarity = before
         self._on_change()
 
@@ -274,30 +336,36 @@ class PromptLayers:
 
     def state(self) -> PromptState:
         """Take down all prompts, for undo."""
-        points, boxes = self.points, self.boxes
+        points, shapes = self.points, self.shapes
         self._known = self._polarities()
-        ndim = self._image.ndim
         return PromptState(
-            points=np.empty((0, ndim)) if points is None else np.array(points.data, dtype=float),
-            polarity=self._known,
-            boxes=() if boxes is None else tuple(np.array(box, dtype=float) for box in boxes.data),
+            points=np.empty((0, self._image.ndim))
+            if points is None
+            else np.array(points.data, dtype=float),
+            polarity=self._known[0],
+            shapes=()
+            if shapes is None
+            else tuple(np.array(shape, dtype=float) for shape in shapes.data),
+            kinds=() if shapes is None else tuple(map(str, shapes.shape_type)),
+            marks=self._known[1],
         )
 
     def restore(self, state: PromptState) -> None:
         """Put all prompts back to what they were."""
         self.ensure()
-        if self.points is None or self.boxes is None:
+        if self.points is None or self.shapes is None:
             return
+        self.finish_drawing()
         with self._quietly():
             self.points.selected_data = set()
             self.points.data = state.points
-            self.points.features = pd.DataFrame({POLARITY: _polarity_column(state.polarity)})
-            self.points.refresh_colors()
-            self.boxes.selected_data = set()
+            self._set_marks(self.points, state.polarity)
+            self.shapes.selected_data = set()
             # Empty first: napari compares old and new numbers of shapes on assignment.
-            self.boxes.data = []
-            if state.boxes:
-                self.boxes.add(list(state.boxes), shape_type='rectangle')
+            self.shapes.data = []
+            if state.shapes:
+                self.shapes.add(list(state.shapes), shape_type=list(state.kinds))
+                self._set_marks(self.shapes, state.marks)
 
     def add_point(self, position: Any, positive: bool = True) -> None:
         """Add a point at data coordinates of the image, as a click would."""
@@ -310,6 +378,41 @@ class PromptLayers:
         self.points.add(np.asarray(self.points.world_to_data(world), dtype=float))
         self.polarity = before
 
+    def show_band(self, corners: tuple[Any, Any] | None) -> None:
+        """Draw the box between two world positions that is being dragged, or take it away."""
+        if self.shapes is None:
+            return
+        if self._band is not None:
+            self._remove(self.shapes, [self._band])
+            self._band = None
+        if corners is not None:
+            with self._quietly():
+                self.add_area(self._rectangle(*corners), 'rectangle')
+            self._band = len(self.shapes.data) - 1
+
+    def add_box(self, start: Any, stop: Any) -> None:
+        """Add the box between two world positions, along rows and columns of the image."""
+        self.add_area(self._rectangle(start, stop), 'rectangle')
+
+    def _rectangle(self, start: Any, stop: Any) -> NDArray[np.float64]:
+        key = plane_key(self._image, self._viewer.dims)
+        (row0, column0), (row1, column1) = (
+            plane_position(self._image, key, world) for world in (start, stop)
+        )
+        corners = ((row0, column0), (row0, column1), (row1, column1), (row1, column0))
+        return embed_points(corners, key)
+
+    def add_area(self, vertices: Any, kind: str = 'polygon') -> None:
+        """Add a box or region, (N, ndim) data coordinates of the image, as drawing it would."""
+        self.ensure()
+        if self.shapes is None:
+            return
+        worlds = [self._image.data_to_world(position) for position in vertices]
+        self.shapes.feature_defaults = _features((AREA,), _MARKS)
+        places = np.array([self.shapes.world_to_data(world) for world in worlds], dtype=float)
+        self.shapes.add([places], shape_type=kind)
+        self._mark_next()
+
     # -- making layers
 
     def _make_points(self) -> Points:
@@ -318,8 +421,8 @@ class PromptLayers:
             np.empty((0, self._image.ndim)),
             ndim=self._image.ndim,
             name='Prompts',
-            features=pd.DataFrame({POLARITY: _polarity_column()}),
-            feature_defaults={POLARITY: [POSITIVE]},
+            features=_features((), _POLARITIES),
+            feature_defaults={POLARITY: [self._polarity]},
             face_color=POLARITY,
             face_color_cycle=[POSITIVE_COLOUR, NEGATIVE_COLOUR],
             border_color='white',
@@ -333,25 +436,24 @@ class PromptLayers:
         connections.connect(layer.events.features, self._on_features)
         connections.connect(layer.events.set_data, self._on_features)
         connections.connect(layer.events.feature_defaults, self._on_feature_defaults)
-        for callbacks, callback in (
-            (layer.mouse_drag_callbacks, self._flip_with_shift),
-            (layer.mouse_drag_callbacks, self._on_press),
-            (layer.mouse_move_callbacks, self._on_move),
-        ):
-            callbacks.insert(0, callback)
-            connections.on_close(partial(callbacks.remove, callback))
+        connections.on_close(self._gestures.listen(layer))
         return layer
 
-    def _make_boxes(self) -> Shapes:
+    def _make_shapes(self) -> Shapes:
         layer = Shapes(
             ndim=self._image.ndim,
-            name='Boxes',
+            name='Boxes and strokes',
+            features=_features((), _MARKS),
+            feature_defaults=_features((AREA,), _MARKS),
             face_color='transparent',
-            edge_color=BOX_COLOUR,
+            edge_color=POLARITY,
+            edge_color_cycle=[POSITIVE_COLOUR, NEGATIVE_COLOUR, BOX_COLOUR],
             edge_width=max(1.0, max(image_shape(self._image)[-2:]) / 300),
             **spatial_keywords(self._image),
         )
-        self._adopt(layer)
+        connections = self._adopt(layer)
+        connections.connect(layer.events.mode, self._on_shape_mode)
+        connections.on_close(self._gestures.listen(layer))
         return layer
 
     def _adopt(self, layer: Any) -> Connections:
@@ -375,18 +477,30 @@ class PromptLayers:
             self._writing = before
 
     def _on_data(self, event: Any) -> None:
+        if event.source is self.shapes:
+            # A polygon is being drawn from its first to its last click.
+            self.drawing = event.action == ActionType.ADDING and not self._writing
         # Present-tense actions come first, and during a drag: the past tense alone counts.
         if not self._writing and event.action in _DONE:
             self._on_change()
 
+    def _on_shape_mode(self, _event: Any = None) -> None:
+        # Also chosen with napari's own buttons.
+        self._mark_next()
+        self._on_polarity()
+
     def _on_features(self, _event: Any = None) -> None:
         # Comes with every step of a drag, too: only what features say is looked at, not places.
         # Also called on redrawing: napari tells in no other way of points that were pasted.
-        if not self._writing and self._polarities() != self._known:
+        if not self._writing and self._polarities()[0] != self._known[0]:
             self._on_change()
 
-    def _polarities(self) -> tuple[str, ...]:
-        return () if self.points is None else tuple(map(str, self.points.features[POLARITY]))
+    def _polarities(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        points, shapes = (
+            () if layer is None else tuple(map(str, layer.features[POLARITY]))
+            for layer in (self.points, self.shapes)
+        )
+        return points, shapes
 
     def _on_feature_defaults(self, _event: Any = None) -> None:
         if self.points is None:
@@ -395,31 +509,9 @@ class PromptLayers:
         if not isinstance(defaults.dtype, pd.CategoricalDtype):
             # Selecting a point, and adding one selects it, makes text of the default. The next
             # point would make text of the whole column, with colours in order of appearance.
-            self.points.feature_defaults = pd.DataFrame(
-                {POLARITY: _polarity_column((str(defaults.iloc[0]),))}
-            )
+            self.points.feature_defaults = _features((str(defaults.iloc[0]),), _POLARITIES)
             return  # which comes here again
-        self._on_polarity()
-
-    def _on_move(self, layer: Any, event: Any) -> None:
-        if layer.mode == 'add':
-            self._on_mouse(event.position)
-
-    def _on_press(self, _layer: Any, _event: Any) -> None:
-        self._on_mouse(None)
-
-    def _flip_with_shift(self, layer: Any, event: Any) -> Iterator[None]:
-        """With Shift held, a click makes a point of the other polarity."""
-        if layer.mode != 'add' or 'Shift' not in event.modifiers:
-            return
-        before = self.polarity
-        self.polarity = NEGATIVE if before == POSITIVE else POSITIVE
-        yield
-        while event.type == 'mouse_move':
-            yield
-        # The mode's own callback adds the point after this one: put it back when that is done.
-        QTimer.singleShot(0, partial(self._put_back, before))
-
-    def _put_back(self, polarity: str) -> None:
-        if self.points is not None:  # it may be gone by now, and is not made anew for this
-            self.polarity = polarity
+        polarity = str(defaults.iloc[0])
+        if polarity != self._polarity:
+            self._polarity = polarity
+            self._on_polarity()

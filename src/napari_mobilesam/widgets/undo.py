@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from napari_mobilesam.engine import LabelEdit, PlaneKey
 
     from .labels_target import LabelsTarget
-    from .prompt_layers import PromptLayers, PromptState
+    from .prompt_layers import PromptLayers
+    from .prompt_state import PromptState
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +66,7 @@ class Undo:
     @property
     def recorded(self) -> tuple[int, int]:
         """How many points and boxes there were when the prompts were last taken down."""
-        return len(self._state.points), len(self._state.boxes)
+        return len(self._state.points), len(self._state.shapes)
 
     # -- doing
 

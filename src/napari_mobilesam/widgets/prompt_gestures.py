@@ -1,0 +1,110 @@
+"""What the mouse does in the prompt layers beyond napari's own modes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer
+
+from napari_mobilesam.layers import NEGATIVE, POSITIVE, NotAnnotatable
+
+if TYPE_CHECKING:
+    from .prompt_layers import PromptLayers
+
+
+class Gestures:
+    """Shift for the other polarity, Ctrl-drag for a box, and the mouse that only moves.
+
+    napari's modes stay what they are: these callbacks come before the mode's own.
+
+    Parameters
+    ----------
+    prompts
+        The layers.
+    on_mouse
+        Called with the world position of the mouse as it moves, ready to click points, and with
+        None when it is pressed.
+    on_wheel
+        Called with 1 or -1 for a notch of the wheel with Alt held.
+    """
+
+    def __init__(
+        self,
+        prompts: PromptLayers,
+        on_mouse: Callable[[Any], object],
+        on_wheel: Callable[[int], object],
+    ) -> None:
+        self._prompts = prompts
+        self._on_mouse = on_mouse
+        self._on_wheel = on_wheel
+        self._turned = 0.0
+
+    def listen(self, layer: Any) -> Callable[[], None]:
+        """Listen to a layer; return what takes that back."""
+        added = (
+            (layer.mouse_drag_callbacks, self._drag),
+            (layer.mouse_move_callbacks, self._move),
+            (layer.mouse_wheel_callbacks, self._wheel),
+        )
+        for callbacks, callback in added:
+            callbacks.insert(0, callback)
+
+        def stop() -> None:
+            for callbacks, callback in added:
+                callbacks.remove(callback)
+
+        return stop
+
+    def _move(self, layer: Any, event: Any) -> None:
+        if layer.mode == 'add':
+            self._on_mouse(event.position)
+
+    def _wheel(self, _layer: Any, event: Any) -> None:
+        if 'Alt' not in event.modifiers:
+            return
+        # With Alt some systems turn the wheel sideways; touch pads turn it in small parts.
+        self._turned += sum(event.delta)
+        notches = int(self._turned)
+        self._turned -= notches
+        for _ in range(abs(notches)):
+            self._on_wheel(-1 if notches > 0 else 1)
+        event.handled = True
+
+    def _drag(self, layer: Any, event: Any) -> Iterator[None]:
+        self._on_mouse(None)
+        if layer.mode == 'add' and 'Control' in event.modifiers:
+            yield from self._box(event)
+        elif layer.mode in ('add', 'add_path') and 'Shift' in event.modifiers:
+            yield from self._other_polarity(event)
+
+    def _other_polarity(self, event: Any) -> Iterator[None]:
+        """With Shift held, make a point or stroke of the other polarity."""
+        before = self._prompts.polarity
+        self._prompts.polarity = NEGATIVE if before == POSITIVE else POSITIVE
+        yield
+        while event.type == 'mouse_move':
+            yield
+        # The mode's own callback makes it after this one: put the polarity back when that is done.
+        QTimer.singleShot(0, partial(self._put_back, before))
+
+    def _put_back(self, polarity: str) -> None:
+        if self._prompts.points is not None:  # it may be gone by now, and is not made anew for this
+            self._prompts.polarity = polarity
+
+    def _box(self, event: Any) -> Iterator[None]:
+        """With Ctrl held, drag a box without leaving the points tool."""
+        start, stop = event.position, None
+        yield
+        try:
+            while event.type == 'mouse_move':
+                event.handled = True  # the camera stays where it is
+                stop = event.position
+                self._prompts.show_band((start, stop))
+                yield
+            self._prompts.show_band(None)
+            if stop is not None:
+                self._prompts.add_box(start, event.position)
+        except NotAnnotatable:
+            self._prompts.show_band(None)
