@@ -56,7 +56,7 @@ class Bench:
 
     @property
     def preview(self) -> Any:
-        return self.controller._preview.layer
+        return self.controller._previews.candidate.layer
 
     @property
     def labels(self) -> Any:
@@ -93,7 +93,7 @@ class Bench:
     @property
     def hovered(self) -> Any:
         """What is drawn under the mouse, or None."""
-        layer = self.controller._hover_preview.layer
+        layer = self.controller._previews.hover.layer
         return None if layer is None or not layer.data.any() else layer
 
     def press(self, key: str, layer: Any = None) -> None:

@@ -10,7 +10,7 @@ click goes this way::
 
 from __future__ import annotations
 
-from functools import partial
+from functools import partial, partialmethod
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
@@ -37,7 +37,7 @@ from .layer_keys import LayerKeys
 from .many import Many
 from .object_actions import ObjectActions
 from .plane_follower import PlaneFollower
-from .preview_layer import CANDIDATE, HOVER, PreviewLayer
+from .preview_layer import Previews
 from .prompt_layers import SHAPE_MODES, PromptLayers
 from .shortcuts import Keymap
 
@@ -123,8 +123,7 @@ class AnnotatorController(QObject):
         self._connections = Connections()
         self.image: Image | None = None
         self._prompts: PromptLayers | None = None
-        self._preview: PreviewLayer | None = None
-        self._hover_preview: PreviewLayer | None = None
+        self._previews: Previews | None = None
 
         self._keys = LayerKeys(Keymap() if keymap is None else keymap, self._on_key)
         self._connections.on_close(self._keys.close)
@@ -235,8 +234,7 @@ class AnnotatorController(QObject):
 
     def owns_preview(self, layer: Any) -> bool:
         """Whether a layer is one that masks are shown in, not kept."""
-        previews = (self._preview, self._hover_preview)
-        return any(preview is not None and layer is preview.layer for preview in previews)
+        return self._previews is not None and self._previews.own(layer)
 
     @property
     def object_layers(self) -> list[Any]:
@@ -437,8 +435,7 @@ class AnnotatorController(QObject):
             self._on_mouse,
             self._inference.cycle,
         )
-        self._preview = PreviewLayer(self._viewer, image, CANDIDATE, self._prompts)
-        self._hover_preview = PreviewLayer(self._viewer, image, HOVER, self._prompts)
+        self._previews = Previews(self._viewer, image, self._prompts)
         self._framing.enter(image, self._prompts.selection_kept)
         self._committer.enter(image, self._prompts)
         self.actions.enter(image, self._prompts)
@@ -446,10 +443,10 @@ class AnnotatorController(QObject):
 
     def _leave_image(self) -> None:
         self._follower.set_image(None)
-        for part in (self._prompts, self._preview, self._hover_preview):
+        for part in (self._prompts, self._previews):
             if part is not None:
                 part.close()
-        self._prompts = self._preview = self._hover_preview = None
+        self._prompts = self._previews = None
         self._framing.leave()
         self.actions.leave()
         self._committer.leave()
@@ -468,9 +465,8 @@ class AnnotatorController(QObject):
         if self._prompts is not None and self._prompts.forget(layer):
             self._settle_timer.start()
             self.tool_changed.emit()
-        for preview in (self._preview, self._hover_preview):
-            if preview is not None:
-                preview.forget(layer)
+        if self._previews is not None:
+            self._previews.forget(layer)
         self._framing.forget(layer)
         self._committer.forget(layer)
 
@@ -480,7 +476,7 @@ class AnnotatorController(QObject):
 
     def _on_image_moved(self) -> None:
         self._hover.stop()
-        for part in (self._prompts, self._preview, self._hover_preview, self._framing):
+        for part in (self._prompts, self._previews, self._framing):
             if part is not None:
                 part.follow_image()
 
@@ -555,11 +551,8 @@ class AnnotatorController(QObject):
             self._inference.ask(here)
 
     def _on_candidate(self, shown: Shown | None) -> None:
-        if self._preview is not None:
-            if shown is None:
-                self._preview.wipe()
-            else:
-                self._preview.show(shown.source.key, shown.drawing)
+        if self._previews is not None:
+            self._previews.show_candidate(shown)
         self._framing.show_candidate(shown)
         self.candidate_changed.emit(shown)
         if shown is not None:
@@ -578,12 +571,8 @@ class AnnotatorController(QObject):
         self._hover.stop()
 
     def _on_hover(self, source: PlaneSource | None, drawing: Drawing | None) -> None:
-        if self._hover_preview is None:
-            return
-        if source is None or drawing is None:
-            self._hover_preview.wipe()
-        else:
-            self._hover_preview.show(source.key, drawing)
+        if self._previews is not None:
+            self._previews.show_hover(source, drawing)
 
     def _on_hover_failed(self, words: str) -> None:
         self.hover_changed.emit(False)
@@ -605,14 +594,5 @@ def _class_action(class_id: int) -> Any:
 # Actions like all others, one for each number key.
 for _number in range(10):
     setattr(AnnotatorController, f'class_{_number}', _class_action(_number))
-
-
-def _tool_action(tool: str) -> Any:
-    def press(self: AnnotatorController) -> None:
-        self._use(tool)
-
-    return press
-
-
 for _tool in SHAPE_MODES:
-    setattr(AnnotatorController, f'use_{_tool}', _tool_action(_tool))
+    setattr(AnnotatorController, f'use_{_tool}', partialmethod(AnnotatorController._use, _tool))

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from napari.viewer import Viewer
 
-    from napari_mobilesam.engine import Frame, PlaneKey
+    from napari_mobilesam.engine import Frame, PlaneKey, PlaneSource
     from napari_mobilesam.engine.drawing import Drawing
 
+    from .predicting import Shown
     from .prompt_layers import PromptLayers
 
 
@@ -166,3 +167,45 @@ class PreviewLayer:
 def _redraw(layer: Labels) -> None:
     # It stays where it is: neither the world's extent nor its thumbnail has to be made anew.
     layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+
+class Previews:
+    """The two of one image: the candidate, and what a click under the mouse would give."""
+
+    def __init__(self, viewer: Viewer, image: Image, prompts: PromptLayers) -> None:
+        self.candidate = PreviewLayer(viewer, image, CANDIDATE, prompts)
+        self.hover = PreviewLayer(viewer, image, HOVER, prompts)
+        self._both = (self.candidate, self.hover)
+
+    def own(self, layer: Any) -> bool:
+        """Whether a layer is one of them."""
+        return any(layer is preview.layer for preview in self._both)
+
+    def forget(self, layer: Any) -> None:
+        """Let go of a layer that the user removed."""
+        for preview in self._both:
+            preview.forget(layer)
+
+    def follow_image(self) -> None:
+        """Go where the image went."""
+        for preview in self._both:
+            preview.follow_image()
+
+    def close(self) -> None:
+        """Remove both layers."""
+        for preview in self._both:
+            preview.close()
+
+    def show_candidate(self, shown: Shown | None) -> None:
+        """Draw the candidate, or none."""
+        if shown is None:
+            self.candidate.wipe()
+        else:
+            self.candidate.show(shown.source.key, shown.drawing)
+
+    def show_hover(self, source: PlaneSource | None, drawing: Drawing | None) -> None:
+        """Draw what a click would give, or nothing."""
+        if source is None or drawing is None:
+            self.hover.wipe()
+        else:
+            self.hover.show(source.key, drawing)
