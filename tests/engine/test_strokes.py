@@ -67,6 +67,6 @@ def test_an_outline_that_is_traced_encloses_the_mask() -> None:
     assert iou(inside, disc((120, 160), (50, 70), 25)) > 0.95
     again = region_prompt(mask_outline(prompt), (120, 160))
     assert again is not None
-    assert iou(again.logits > 0, prompt.logits > 0) > 0.97
+    assert iou(again.logits > 0, prompt.logits > 0) > 0.94
     with pytest.raises(ValueError, match='empty'):
         trace_outline(np.zeros((4, 4), bool))

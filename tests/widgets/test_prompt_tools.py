@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from pictures import CENTRES, RADIUS, disc, iou
 from prompting import rectangle
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
 
 from napari_mobilesam.layers import NEGATIVE, POLARITY, POSITIVE
+from napari_mobilesam.widgets.canvas_keys import CanvasKeys
 
 Bench = Callable[..., Any]
 FIRST, SECOND, THIRD = CENTRES
@@ -21,6 +24,19 @@ def ring(centre: tuple[float, float], radius: float, z: float = 0) -> np.ndarray
     angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
     rows, columns = centre[0] + radius * np.sin(angles), centre[1] + radius * np.cos(angles)
     return np.stack([np.full(12, z), rows, columns], axis=1)
+
+
+def wheel_event(turn: tuple[int, int], modifier: Any) -> QWheelEvent:
+    return QWheelEvent(
+        QPointF(5, 5),
+        QPointF(5, 5),
+        QPoint(),
+        QPoint(*turn),
+        Qt.MouseButton.NoButton,
+        modifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
 
 
 def asked(one: Any) -> Any:
@@ -152,9 +168,13 @@ def test_alt_and_the_wheel_go_through_the_candidates(bench: Bench) -> None:
     shown = one.controller.candidate
     assert shown.sizes[shown.choice] == shown.n_pixels
     assert len(set(shown.sizes)) == 3
-    (wheel,) = one.points.mouse_wheel_callbacks[:1]
-    for delta, modifiers in (((0, -1), ()), ((0, -0.5), ('Alt',)), ((-0.5, 0), ('Alt',))):
-        wheel(one.points, SimpleNamespace(delta=delta, modifiers=modifiers, handled=False))
+    keys = CanvasKeys(SimpleNamespace(controller=one.controller))
+    alt, none = Qt.KeyboardModifier.AltModifier, Qt.KeyboardModifier.NoModifier
+    taken = [
+        keys.eventFilter(one.controller, wheel_event(turn, modifier))
+        for turn, modifier in (((0, -120), none), ((0, -60), alt), ((-60, 0), alt))
+    ]
+    assert taken == [False, True, True], 'without Alt it is for zooming'
     one.quiet()
     assert one.controller.candidate.rank == 1
     one.controller.choose_candidate(2)

@@ -433,7 +433,6 @@ class AnnotatorController(QObject):
             self._keys,
             self.tool_changed.emit,
             self._on_mouse,
-            self._inference.cycle,
         )
         self._previews = Previews(self._viewer, image, self._prompts)
         self._framing.enter(image, self._prompts.selection_kept)

@@ -26,27 +26,17 @@ class Gestures:
     on_mouse
         Called with the world position of the mouse as it moves, ready to click points, and with
         None when it is pressed.
-    on_wheel
-        Called with 1 or -1 for a notch of the wheel with Alt held.
     """
 
-    def __init__(
-        self,
-        prompts: PromptLayers,
-        on_mouse: Callable[[Any], object],
-        on_wheel: Callable[[int], object],
-    ) -> None:
+    def __init__(self, prompts: PromptLayers, on_mouse: Callable[[Any], object]) -> None:
         self._prompts = prompts
         self._on_mouse = on_mouse
-        self._on_wheel = on_wheel
-        self._turned = 0.0
 
     def listen(self, layer: Any) -> Callable[[], None]:
         """Listen to a layer; return what takes that back."""
         added = (
             (layer.mouse_drag_callbacks, self._drag),
             (layer.mouse_move_callbacks, self._move),
-            (layer.mouse_wheel_callbacks, self._wheel),
         )
         for callbacks, callback in added:
             callbacks.insert(0, callback)
@@ -60,17 +50,6 @@ class Gestures:
     def _move(self, layer: Any, event: Any) -> None:
         if layer.mode == 'add':
             self._on_mouse(event.position)
-
-    def _wheel(self, _layer: Any, event: Any) -> None:
-        if 'Alt' not in event.modifiers:
-            return
-        # With Alt some systems turn the wheel sideways; touch pads turn it in small parts.
-        self._turned += sum(event.delta)
-        notches = int(self._turned)
-        self._turned -= notches
-        for _ in range(abs(notches)):
-            self._on_wheel(-1 if notches > 0 else 1)
-        event.handled = True
 
     def _drag(self, layer: Any, event: Any) -> Iterator[None]:
         self._on_mouse(None)

@@ -93,8 +93,6 @@ class PromptLayers:
     on_mouse
         Called with the world position of the mouse as it moves over the image, ready to click
         points, and with None when it is pressed.
-    on_wheel
-        Called with 1 or -1 for a notch of the wheel with Alt held.
     """
 
     def __init__(
@@ -105,14 +103,13 @@ class PromptLayers:
         keys: LayerKeys,
         on_polarity: Callable[[], object],
         on_mouse: Callable[[Any], object],
-        on_wheel: Callable[[int], object],
     ) -> None:
         self._viewer = viewer
         self._image = image
         self._on_change = on_change
         self._keys = keys
         self._on_polarity = on_polarity
-        self._gestures = Gestures(self, on_mouse, on_wheel)
+        self._gestures = Gestures(self, on_mouse)
         self._connections: dict[str, Connections] = {}
         self._writing = False
         self._known: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
