@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from window import close, open_annotator, run_for, wait
+from window import close, open_annotator, run_for, stand_in, wait
 
 SIDE = 1024
 
@@ -84,14 +84,3 @@ def test_a_commit_costs_the_same_on_any_stack(note: Any) -> None:
         close(viewer, widget)
     ratios = [many / one for many, one in zip(times[200], times[1], strict=True)]
     note('a commit into 200 planes, in commits into one', ratios[2:], 'commits', floor=1.3, aim=1.1)
-
-
-def stand_in() -> Any:
-    """Return the tests' segmenter, whose mask is the square."""
-    import sys
-    from pathlib import Path
-
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'tests' / 'support'))
-    from fakes import FakeSegmenter
-
-    return FakeSegmenter()

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from window import Loop, close, embedded, open_annotator, run_for, wait
+from window import Loop, close, embedded, open_annotator, run_for, stand_in, wait
 
 from mobile_sam import checkpoints
 from mobile_sam.checkpoints import CheckpointInfo, registry
@@ -91,21 +91,26 @@ def test_while_clicks_are_answered(note: Any, window: tuple[Any, Any]) -> None:
     report(note, 'decoding', loops, idle)
 
 
-def test_while_objects_are_committed(note: Any, window: tuple[Any, Any]) -> None:
-    _, widget = window
+def test_while_objects_are_committed(note: Any) -> None:
+    plane = np.zeros((SIDE, SIDE), np.uint8)
+    for row in range(4):
+        for column in range(4):
+            plane[row * 500 + 50 : row * 500 + 450, column * 500 + 50 : column * 500 + 450] = 200
+    # masks of 160,000 pixels each: those of random weights are noise all over the plane
+    viewer, widget = open_annotator(np.broadcast_to(plane, (20, SIDE, SIDE)), stand_in)
     controller = widget.controller
     idle, loops = idle_loop(), []
-    rng = np.random.default_rng(2)
-    for _ in range(4):
+    for row in range(4):
         loop = Loop()
-        for row, column in rng.uniform(100, SIDE - 100, (4, 2)):
-            controller.add_point((controller.source.key.index[0], row, column))
+        for column in range(4):
+            controller.add_point((0, row * 500 + 250.0, column * 500 + 250.0))
             wait(lambda: controller.candidate is not None)
             with loop.watched():
                 controller.commit()
                 run_for(0.1)
-            controller.clear()
         loops.append(loop)
+    assert len(controller.objects) == 16
+    close(viewer, widget)
     report(note, 'committing', loops, idle)
 
 
@@ -152,5 +157,6 @@ def test_while_a_checkpoint_is_downloaded(
             wait(lambda done=number: len(ended) > done)
         loops.append(loop)
     server.shutdown()
+    server.server_close()
     assert all('sha256' in problem for problem in ended)
     report(note, 'downloading', loops, idle)

@@ -104,3 +104,10 @@ def close(viewer: Any, widget: Any) -> None:
     viewer.window.remove_dock_widget(widget)
     viewer.close()
     run_for(0.1)
+
+
+def stand_in() -> Any:
+    """Return the tests' segmenter without a model, whose mask is what is bright."""
+    from fakes import FakeSegmenter
+
+    return FakeSegmenter()
