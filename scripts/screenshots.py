@@ -2,8 +2,10 @@
 
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py
 
-writes docs/images/annotator-dark.png and annotator-light.png. With ``--stand-in`` the tests'
-segmenter without a model takes the model's place, for work on the layout only.
+writes into docs/images, each in the dark and the light theme: the annotator at work, the same
+looking closely at a frame, the window with what the model sees, and that with all keys. With
+``--stand-in`` the tests' segmenter without a model takes the model's place, for work on the layout
+only.
 """
 
 from __future__ import annotations
@@ -34,24 +36,68 @@ def main() -> None:
         factory = FakeSegmenter
     arguments.output.mkdir(parents=True, exist_ok=True)
     for theme in ('dark', 'light'):
-        take(theme, arguments.width, arguments.output / f'annotator-{theme}.png', factory)
+        take(theme, arguments.width, arguments.output, factory)
 
 
-def take(theme: str, width: int, path: Path, factory: Any) -> None:
-    """Take one picture."""
+def take(theme: str, width: int, folder: Path, factory: Any) -> None:
+    """Take the pictures of one theme."""
+    from napari_mobilesam.sample_data import nuclei_stack
+
+    (image, keywords, _), (truth, _, _) = nuclei_stack()
+    viewer, widget = open_annotator(image, keywords, theme, width, factory)
+    viewer.dims.set_current_step(0, PLANE)
+    viewer.reset_view(margin=0.02)
+    nuclei = clicks(truth[PLANE])
+    for point in nuclei[1:5]:
+        segment(widget.controller, (PLANE, *point))
+        widget.controller.commit()
+    segment(widget.controller, (PLANE, *nuclei[0]))
+    settle()
+    viewer.screenshot(str(folder / f'annotator-{theme}.png'), canvas_only=False, flash=False)
+    widget.open_keys()
+    settle()
+    widget.keys_window.grab().save(str(folder / f'keys-{theme}.png'))
+    viewer.close()
+    settle()
+
+    # A large picture with small nuclei: all planes side by side, and a quarter of it looked at.
+    mosaic, labels = (tiled(stack) for stack in (image, truth))
+    viewer, widget = open_annotator(mosaic, {'name': 'nuclei, tiled'}, theme, width, factory)
+    half = len(mosaic) // 2
+    viewer.scene.camera.zoom *= 2.4
+    viewer.scene.camera.center = (0, half / 2, half / 2)
+    settle()
+    widget.controller.encode_view()
+    settle()
+    viewer.scene.camera.zoom *= 0.75
+    near = [point for point in clicks(labels[:half, :half]) if min(point) > half / 3]
+    segment(widget.controller, near[0])
+    settle()
+    viewer.screenshot(str(folder / f'frame-{theme}.png'), canvas_only=False, flash=False)
+    widget.seeing.open()
+    wait(lambda: widget.seeing.window.text.text())
+    settle()
+    widget.seeing.window.grab().save(str(folder / f'seen-{theme}.png'))
+    viewer.close()
+    settle()
+
+
+def open_annotator(
+    data: Any, keywords: dict[str, Any], theme: str, width: int, factory: Any
+) -> tuple[Any, Any]:
+    """Open napari with an image and the annotator, and wait for the model."""
     import napari
     from qtpy.QtCore import Qt
     from qtpy.QtWidgets import QDockWidget
 
-    from napari_mobilesam.sample_data import nuclei_stack
     from napari_mobilesam.widgets import AnnotatorWidget
+    from napari_mobilesam.widgets.options import Options
 
     viewer = napari.Viewer(show=True)
     viewer.theme = theme
-    (image_data, keywords, _), (truth, _, _) = nuclei_stack()
-    image = viewer.add_image(image_data, **keywords)
-    viewer.dims.set_current_step(0, PLANE)
-    widget = AnnotatorWidget(viewer, segmenter_factory=factory)
+    viewer.add_image(data, **keywords)
+    # Nothing of what a user has set or kept shows in the pictures.
+    widget = AnnotatorWidget(viewer, segmenter_factory=factory, options=Options(disk_gib=0))
     viewer.window.add_dock_widget(widget, name='Annotator (MobileSAM)', area='right')
     viewer.window.resize(1280, 860)
     window = widget.window()
@@ -59,22 +105,23 @@ def take(theme: str, width: int, path: Path, factory: Any) -> None:
     settle()
     window.resizeDocks([dock], [width], Qt.Orientation.Horizontal)
     settle()
-    viewer.reset_view(margin=0.02)
-
-    controller = widget.controller
-    nuclei = clicks(truth[PLANE])
     wait(lambda: widget.model.loaded is not None or widget.model.error)
-    for point in nuclei[1:5]:
-        controller.add_point((PLANE, *point))
-        wait(lambda: controller.candidate is not None)
-        controller.commit()
-    controller.add_point((PLANE, *nuclei[0]))
+    return viewer, widget
+
+
+def tiled(stack: Any) -> Any:
+    """Lay the planes of a stack out as a square, turned so that none is there twice."""
+    import numpy as np
+
+    planes = [np.rot90(stack[z % len(stack)], z // len(stack)) for z in range(64)]
+    return np.block([planes[row * 8 : row * 8 + 8] for row in range(8)])
+
+
+def segment(controller: Any, point: tuple[float, ...]) -> None:
+    """Click, and wait for the mask."""
+    controller.clear()
+    controller.add_point(point)
     wait(lambda: controller.candidate is not None)
-    settle()
-    assert controller.image is image
-    viewer.screenshot(str(path), canvas_only=False, flash=False)
-    viewer.close()
-    settle()
 
 
 def clicks(truth: Any) -> list[tuple[float, float]]:

@@ -105,7 +105,7 @@ class AnnotatorWidget(QWidget):
         self.objects = ObjectDesk(self.controller, self._bridge, self)
         self.model_panel = ModelPanel()
         self.seeing = Seeing(self._bridge, self)
-        self._keys_window: KeysWindow | None = None
+        self.keys_window: KeysWindow | None = None
         self._qt_shortcuts: list[QShortcut] = []
         self._lay_out()
         self._connect()
@@ -232,10 +232,10 @@ class AnnotatorWidget(QWidget):
 
     def open_keys(self) -> None:
         """Open the window with all keys, or bring it to the front."""
-        if self._keys_window is None:
-            self._keys_window = KeysWindow(self.keymap, self)
-        self._keys_window.show()
-        self._keys_window.raise_()
+        if self.keys_window is None:
+            self.keys_window = KeysWindow(self.keymap, self)
+        self.keys_window.show()
+        self.keys_window.raise_()
 
     # -- life
 
@@ -261,8 +261,8 @@ class AnnotatorWidget(QWidget):
         self._canvas_keys.close()
         self._end_progress()
         self.seeing.close()
-        if self._keys_window is not None:
-            self._keys_window.close()
+        if self.keys_window is not None:
+            self.keys_window.close()
         self.objects.close()
         self.controller.close()
 

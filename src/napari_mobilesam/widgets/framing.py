@@ -156,9 +156,9 @@ class Framing(QObject):
         if source is None:
             self._say('', False)
         elif self._small(source):
-            self._say(f'Small for the model: {_scale(source.model_pixel)}.', framed)
+            self._say(f'Small for the model: {scale_text(source.model_pixel)}.', framed)
         elif framed:
-            self._say(f'Only the frame is encoded: {_scale(source.model_pixel)}.', framed)
+            self._say(f'Only the frame is encoded: {scale_text(source.model_pixel)}.', framed)
         else:
             self._say('', False)
 
@@ -168,7 +168,8 @@ class Framing(QObject):
             self.guard_changed.emit(text, framed)
 
 
-def _scale(model_pixel: float) -> str:
+def scale_text(model_pixel: float) -> str:
+    """Say how a pixel of the model compares with one of the plane."""
     if model_pixel >= 1:
         return f'1 model pixel = {model_pixel:.3g} of yours'
     return f'{1 / model_pixel:.3g} model pixels = 1 of yours'

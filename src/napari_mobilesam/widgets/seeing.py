@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QWidget
 from napari_mobilesam.engine import Cancelled
 from napari_mobilesam.engine.seen import Seen, see
 
+from .framing import scale_text
 from .seen_window import SeenWindow
 
 if TYPE_CHECKING:
@@ -77,11 +78,15 @@ class Seeing(QObject):
             return
         height, width = seen.pixels.shape[:2]
         frame = seen.frame
-        where = 'whole plane' if source.frame is None else f'frame at ({frame.row}, {frame.column})'
+        size = f'{frame.height} × {frame.width} pixels'
+        what = (
+            f'The whole plane of {size}'
+            if source.frame is None
+            else f'A frame of {size} at row {frame.row}, column {frame.column}'
+        )
         self.window.show_seen(
             seen.pixels,
-            f'{height} × {width} pixels of {frame.height} × {frame.width} ({where}). '
-            f'1 model pixel = {source.model_pixel:.3g} of yours.',
+            f'{what}, seen as {height} × {width}: {scale_text(source.model_pixel)}.',
         )
 
     def _on_error(self, source: PlaneSource, error: BaseException) -> None:
