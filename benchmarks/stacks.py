@@ -199,8 +199,7 @@ def batch(arguments: argparse.Namespace) -> None:
     """Compare propagating 50 objects with propagating one; with encoding, and without."""
     from mobile_sam.training.simulate import simulate
 
-    made = simulate('nuclei', (3, 512, 512), seed=5, size=40, crowding=0.7, noise=0.3)
-    clicks = middle_clicks(made.labels)
+    made = simulate('nuclei', (3, 896, 896), seed=5, size=26, crowding=0.7, noise=0.3)
     slices, count = arguments.slices, arguments.objects
     # The same slice again and again: nothing ends, so that each step really has all objects.
     volume = Volume('slab', np.repeat(made.image[1:2], slices, axis=0), made.labels)
@@ -208,7 +207,8 @@ def batch(arguments: argparse.Namespace) -> None:
     rng = np.random.default_rng(0)
     volume.image[:, 0, :] = rng.integers(0, 2**8, volume.image[:, 0, :].shape)
     planes = series_of(volume)
-    chosen = [label for label, (index, _) in clicks.items() if index == 1][:count]
+    present = np.unique(made.labels[1][made.labels[1] > 0])
+    chosen = [n for n in present.tolist() if (made.labels[1] == n).sum() >= LEAST_VOXELS][:count]
     patches = [MaskPatch.cut(made.labels[1] == label) for label in chosen]
     times = {}
     for encoded in (False, True):
