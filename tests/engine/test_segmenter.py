@@ -92,8 +92,13 @@ def test_decodes_like_the_predictor(
 ) -> None:
     prompts = CASES[name]
     predictor.features = torch.from_numpy(embedding.features[None].astype(np.float32))
-    points = np.array(prompts.points)[:, ::-1] if prompts.points else None
-    box = None if prompts.box is None else np.array(prompts.box)[[1, 0, 3, 2]]
+    # The predictor multiplies coordinates; the engine knows that they are those of pixel centres.
+    height, width = embedding.input_size
+    shift = 0.5 - 0.5 * np.array(SHAPE[::-1]) / (width, height)
+    points = np.array(prompts.points)[:, ::-1] + shift if prompts.points else None
+    box = None
+    if prompts.box is not None:
+        box = (np.array(prompts.box).reshape(2, 2)[:, ::-1] + shift).reshape(4)
     masks, scores, logits = predictor.predict(
         point_coords=points,
         point_labels=np.array(prompts.positive, int) if prompts.points else None,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from mobile_sam.predictor import SamPredictor
+from mobile_sam.utils.transforms import frame_coords
 
 from .asking import Answered, Asked
 from .everything import EverythingSettings, segment_everything
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class SamContestant:
-    """A model, asked through `SamPredictor`, as users of the package ask it.
+    """A model, asked through `SamPredictor`, with prompts placed as the plugin's engine does.
 
     Parameters
     ----------
@@ -90,14 +91,13 @@ class SamAnswers:
 
     def answer(self, asked: Asked, memory: NDArray[Any] | None = None) -> Answered:
         """Decode prompts; `memory` is the logits (N, 256, 256) that the last points correct."""
-        transform, size = self.predictor.transform, self.sample.labels.shape
         coords = labels = boxes = masks = None
         if asked.points.shape[1]:
-            coords = torch.from_numpy(transform.apply_coords(asked.points[..., ::-1], size))
+            coords = torch.from_numpy(self._placed(asked.points))
             labels = torch.from_numpy(asked.positive.astype(np.int64))
         if asked.boxes is not None:
-            xyxy = asked.boxes[:, [1, 0, 3, 2]]
-            boxes = torch.from_numpy(transform.apply_boxes(xyxy, size))
+            corners = asked.boxes.reshape(-1, 2, 2)
+            boxes = torch.from_numpy(self._placed(corners).reshape(-1, 4))
         if memory is not None:
             masks = torch.from_numpy(memory)[:, None]
         low, scores = self.predictor.predict_low_res(
@@ -113,6 +113,13 @@ class SamAnswers:
             scores.double().cpu().numpy(),
             low.float().cpu().numpy(),
         )
+
+    def _placed(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn (row, column) of the plane into (x, y) of the frame."""
+        height, width = self.sample.labels.shape
+        side = self.predictor.transform.target_length
+        resized = self.predictor.transform.get_preprocess_shape(height, width, side)
+        return frame_coords(positions[..., ::-1], (height, width), resized)
 
     def everything(self) -> NDArray[np.int32]:
         """Segment all objects without prompts."""

@@ -88,7 +88,7 @@ class SamDecoding:
 
         from mobile_sam.fast.everything import propose
 
-        xy = np.array(points)[:, ::-1] * self._scale(embedding)
+        xy = _placed(points, embedding)
         coords = torch.from_numpy(np.ascontiguousarray(xy, np.float32))
         masks: list[list[NDArray[np.float32]]] = [[] for _ in points]
         scores: list[list[float]] = [[] for _ in points]
@@ -123,27 +123,20 @@ class SamDecoding:
         def tensor(values: NDArray[Any]) -> torch.Tensor:
             return torch.from_numpy(values).to(self._device)
 
-        scale = self._scale(embedding)
         points = boxes = masks = None
         if objects[0].points:
-            # (row, column) of the picture become (x, y) of the resized one
-            xy = np.array([prompts.points for prompts in objects])[..., ::-1] * scale
+            xy = _placed([prompts.points for prompts in objects], embedding)
             signs = np.array([prompts.positive for prompts in objects], np.int64)
             points = tensor(np.ascontiguousarray(xy, np.float32)), tensor(signs)
         if objects[0].box is not None:
             corners = np.array([prompts.box for prompts in objects]).reshape(-1, 2, 2)
-            scaled = corners[..., ::-1] * scale
+            scaled = _placed(corners, embedding)
             boxes = tensor(np.ascontiguousarray(scaled.reshape(-1, 4), np.float32))
         if objects[0].mask is not None:
             logits = [prompts.mask.logits for prompts in objects if prompts.mask is not None]
             masks = tensor(np.stack(logits)[:, None].astype(np.float32))
         sparse, dense = self._model.prompt_encoder(points=points, boxes=boxes, masks=masks)
         return sparse, dense
-
-    def _scale(self, embedding: Embedding) -> NDArray[np.float64]:
-        """Factors from pixels of the picture to those of the resized one, along x and y."""
-        (height, width), (rows, columns) = embedding.original_size, embedding.input_size
-        return np.array([columns / width, rows / height])
 
     def _side(self, embedding: Embedding) -> Any:
         for place, (known, side) in enumerate(self._sides):
@@ -156,3 +149,11 @@ class SamDecoding:
         side = self._form.image_side(features)
         self._sides = [(embedding, side), *self._sides[: _SIDES - 1]]
         return side
+
+
+def _placed(positions: Any, embedding: Embedding) -> NDArray[np.float64]:
+    """Turn (row, column) of the picture, (..., 2), into (x, y) of the frame."""
+    from mobile_sam.utils.transforms import frame_coords
+
+    xy = np.asarray(positions, np.float64)[..., ::-1]
+    return frame_coords(xy, embedding.original_size, embedding.input_size)

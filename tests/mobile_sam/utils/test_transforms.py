@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mobile_sam.utils.transforms import ResizeLongestSide
+from mobile_sam.utils.transforms import ResizeLongestSide, frame_coords
 
 RESIZE = ResizeLongestSide(1024)
 SIDES = st.integers(1, 5000)
@@ -142,3 +142,21 @@ def test_prompts_of_wrong_length_are_refused(wrong: np.ndarray) -> None:
 def test_target_must_be_positive() -> None:
     with pytest.raises(ValueError, match='positive target length'):
         ResizeLongestSide(0)
+
+
+@pytest.mark.parametrize('shape', [(64, 80), (300, 200), (2048, 1024)])
+def test_frame_coords_are_where_resampling_puts_a_pixel(shape: tuple[int, int]):
+    """The centre of mass of one bright pixel, resized, is where its coordinates go."""
+    row, column = shape[0] // 3, shape[1] // 2
+    picture = np.zeros((*shape, 3), np.uint8)
+    size = max(1, max(shape) // 256)  # large pictures shrink: a square of pixels
+    picture[row : row + size, column : column + size] = 255
+    centre = np.array([column, row]) + (size - 1) / 2
+    resized = ResizeLongestSide(1024).apply_image(picture)[..., 0].astype(float)
+    rows, columns = np.indices(resized.shape)
+    mass = np.array([(columns * resized).sum(), (rows * resized).sum()]) / resized.sum()
+    placed = frame_coords(centre, shape, resized.shape)
+    np.testing.assert_allclose(placed, mass, atol=0.1)
+    if max(shape) == 80:
+        multiplied = ResizeLongestSide(1024).apply_coords(centre, shape)
+        assert np.abs(multiplied - mass).min() > 5
