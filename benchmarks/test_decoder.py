@@ -5,6 +5,7 @@ The plain way is that of the published implementation: decode everything, enlarg
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from typing import Any
 
@@ -181,7 +182,9 @@ def test_everything(
     )
 
 
-PREPARE = """
+PREPARE = f"""
+import sys
+sys.path[:] = {sys.path!r}
 import numpy as np, torch
 from mobile_sam import setup_model
 from mobile_sam.checkpoints import LoadedModel
