@@ -212,6 +212,32 @@ def test_t20_importing_the_widget_imports_no_model(tmp_path: Path) -> None:
     assert done.stdout.split('\n')[:2] == ['[]', 'None']
 
 
+@pytest.mark.gui
+def test_the_window_opens_without_the_model(tmp_path: Path) -> None:
+    """T20: the GUI thread imports no torch; napari itself brings skimage, for a Labels layer."""
+    code = (
+        'import sys, threading, napari, numpy as np\n'
+        'viewer = napari.Viewer(show=False)\n'
+        'viewer.add_image(np.zeros((3, 64, 64), np.uint8))\n'
+        'guilty = []\n'
+        'class Spy:\n'
+        '    def find_spec(self, name, path=None, target=None):\n'
+        "        if name.partition('.')[0] in ('torch', 'torchvision'):\n"
+        '            if threading.current_thread() is threading.main_thread():\n'
+        '                guilty.append(name)\n'
+        'sys.meta_path.insert(0, Spy())\n'
+        'from napari_mobilesam.widgets import AnnotatorWidget\n'
+        'widget = AnnotatorWidget(viewer)\n'
+        'viewer.window.add_dock_widget(widget)\n'
+        'print(guilty)\n'
+        'viewer.close()'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.strip().splitlines()[-1] == '[]'
+
+
 def test_opens_from_the_menu(make_napari_viewer: Any, qtbot: Any, npe2pm: Any) -> None:
     with npe2pm.tmp_plugin(manifest=PluginManifest.from_file(MANIFEST)):
         viewer = make_napari_viewer()
