@@ -55,7 +55,7 @@ def test_t13_open_close_open(make_napari_viewer_proxy: Any, qtbot: Any) -> None:
         assert widget.candidate_panel.score.text() == 'score 0.90'
         assert widget.candidate_panel.commit.isEnabled()
         widget.candidate_panel.commit.click()
-        assert widget.labels_panel.count.text() == '1 object in this session'
+        assert widget.objects.panel.count.text() == '1 object'
         assert len(ours()) == 1
         viewer.window.remove_dock_widget(widget)
         QApplication.processEvents()

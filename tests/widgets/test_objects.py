@@ -21,6 +21,7 @@ from napari_mobilesam.engine import (
     SegmentedObject,
     Session,
     Step,
+    TidyOptions,
     thumbnail,
 )
 from napari_mobilesam.widgets.object_desk import ObjectDesk
@@ -28,6 +29,7 @@ from napari_mobilesam.widgets.object_model import Column, ObjectModel
 from napari_mobilesam.widgets.object_panel import ObjectPanel
 from napari_mobilesam.widgets.object_rows import Filter
 from napari_mobilesam.widgets.thumbnails import Thumbnails
+from napari_mobilesam.widgets.tidy_box import TidyBox
 
 Bench = Callable[..., Any]
 FIRST, SECOND, THIRD = CENTRES
@@ -419,6 +421,39 @@ def test_classes_and_flags(desk: Any) -> None:
     np.testing.assert_array_equal(one.labels.data, pixels)
     one.controller.set_labels(None)
     assert [item.name for item in one.controller.session.classes] == ['nucleus']
+
+
+def test_t31_what_is_tidied_is_shown_and_committed(bench: Bench) -> None:
+    """T31: a hole stays in the preview and in the labels, until filling it is asked for."""
+    picture = plane()
+    picture[disc((120, 160), FIRST, 5)] = 0
+    one = bench(picture[None])
+    hole = (0, *FIRST)
+    one.click(0, FIRST[0], FIRST[1] + 9)
+    assert not one.controller.candidate.mask()[FIRST]
+    decoded = one.decoded
+    one.controller.set_tidy(TidyOptions(fill_holes=True, smooth=2))
+    one.quiet()
+    assert one.controller.candidate.mask()[FIRST]
+    assert one.decoded == decoded, 'the model is not asked again'
+    shown = one.controller.candidate.mask()
+    one.press('Enter')
+    np.testing.assert_array_equal(one.labels.data[0] == 1, shown)
+    one.press('Control-Z')
+    one.controller.set_tidy(TidyOptions())
+    one.quiet()
+    one.press('Enter')
+    assert one.labels.data[hole] == 0
+
+
+def test_the_tidy_box_says_what_is_chosen(qtbot: Any) -> None:
+    options = TidyOptions(remove_specks=30, largest_part=True, smooth=2)
+    box = TidyBox(options)
+    qtbot.addWidget(box)
+    assert box.options == options
+    with qtbot.waitSignal(box.chosen) as sent:
+        box.fill_holes.click()
+    assert sent.args == [replace(options, fill_holes=True)]
 
 
 def test_t14_everything_gone_under_the_table(desk: Any) -> None:

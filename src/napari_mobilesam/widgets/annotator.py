@@ -37,6 +37,7 @@ from .section import Section
 from .seeing import Seeing
 from .shortcuts import Keymap, qt_key
 from .status_line import StatusLine
+from .tidy_box import TidyBox
 
 if TYPE_CHECKING:
     import napari
@@ -101,6 +102,8 @@ class AnnotatorWidget(QWidget):
         self.batch_panel = BatchPanel()
         self.candidate_panel = CandidatePanel(self.controller.prompted_only)
         self.labels_panel = LabelsPanel(self.controller.overlap)
+        self.tidy_box = TidyBox(self.controller.tidy)
+        self.candidate_panel.add_options(self.tidy_box)
         self.overlap_question = OverlapQuestion()
         self.objects = ObjectDesk(self.controller, self._bridge, self)
         self.model_panel = ModelPanel()
@@ -186,6 +189,7 @@ class AnnotatorWidget(QWidget):
         self.candidate_panel.commit_clicked.connect(controller.commit)
         self.candidate_panel.prompted_only_chosen.connect(controller.set_prompted_only)
         self.candidate_panel.chosen.connect(controller.choose_candidate)
+        self.tidy_box.chosen.connect(controller.set_tidy)
         self.candidate_panel.next_clicked.connect(controller.next_candidate)
         self.candidate_panel.previous_clicked.connect(controller.previous_candidate)
         self.labels_panel.labels_chosen.connect(controller.set_labels)

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QWidget,
 )
 
 from .bars import QuietBar
@@ -95,6 +96,10 @@ class CandidatePanel(Section):
     def _choose(self, place: int) -> None:
         self.rows[place].setChecked(place == self._rank)  # until it is really shown
         self.chosen.emit(place)
+
+    def add_options(self, widget: QWidget) -> None:
+        """Put more options over the button that commits."""
+        self.body.insertWidget(self.body.indexOf(self.commit), widget)
 
     def show_candidate(self, scores: Sequence[float], sizes: Sequence[str], rank: int) -> None:
         """Show the numbers of all candidates, from the best, and which of them is on display."""

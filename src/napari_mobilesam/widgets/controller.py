@@ -42,7 +42,7 @@ from .prompt_layers import SHAPE_MODES, PromptLayers
 from .shortcuts import Keymap
 
 if TYPE_CHECKING:
-    from napari_mobilesam.engine import Session
+    from napari_mobilesam.engine import Session, TidyOptions
     from napari_mobilesam.engine.drawing import Drawing
 
     from .bridge import WorkerBridge
@@ -289,6 +289,15 @@ class AnnotatorController(QObject):
     def prompted_only(self) -> bool:
         """Whether only those parts of a mask are kept that the prompts speak of."""
         return self._inference.prompted_only
+
+    @property
+    def tidy(self) -> TidyOptions:
+        """What is done to a mask before it is shown and committed."""
+        return self._inference.tidy
+
+    def set_tidy(self, options: TidyOptions) -> None:
+        """Do something else to masks; the candidate on display shows it at once."""
+        self._inference.tidy = options
 
     def set_prompted_only(self, value: bool) -> None:
         """Keep only those parts of a mask that the prompts speak of, or all."""

@@ -10,9 +10,11 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_mobilesam.engine import Cancelled, PlaneSource, PromptOutsidePlaneError, Prompts
 
-from .predicting import Shown, embed, predict, show
+from .predicting import NOT_TIDIED, Shown, embed, predict, show
 
 if TYPE_CHECKING:
+    from napari_mobilesam.engine import TidyOptions
+
     from .bridge import WorkerBridge
     from .model import ModelKeeper
 
@@ -57,6 +59,7 @@ class Inference(QObject):
         self._waiting = False
         self._shown: Shown | None = None
         self._prompted_only = True
+        self._tidy = NOT_TIDIED
 
     @property
     def source(self) -> PlaneSource | None:
@@ -113,11 +116,11 @@ class Inference(QObject):
         if annotator is None:
             self.say_model()
             return
-        prompted_only = self._prompted_only
+        prompted_only, tidy = self._prompted_only, self._tidy
         self._bridge.submit(
             'predict',
             lambda cancel: predict(
-                annotator, source, prompts, cancel, self._report_stage, prompted_only
+                annotator, source, prompts, cancel, self._report_stage, prompted_only, tidy
             ),
             partial(self._on_shown, source, prompts),
             partial(self._on_error, source),
@@ -145,6 +148,19 @@ class Inference(QObject):
     @prompted_only.setter
     def prompted_only(self, value: bool) -> None:
         self._prompted_only = value
+        self._make_anew()
+
+    @property
+    def tidy(self) -> TidyOptions:
+        """What is done to a mask before it is shown and committed."""
+        return self._tidy
+
+    @tidy.setter
+    def tidy(self, options: TidyOptions) -> None:
+        self._tidy = options
+        self._make_anew()
+
+    def _make_anew(self) -> None:
         if self._waiting and self._asked is not None:
             asked, self._asked = self._asked, None
             self.ask(asked)
@@ -152,11 +168,11 @@ class Inference(QObject):
             self._show_again(self._shown, self._shown.choice)
 
     def _show_again(self, shown: Shown, choice: int) -> None:
-        prompted_only = self._prompted_only
+        prompted_only, tidy = self._prompted_only, self._tidy
         self._bridge.submit(
             'predict',
             lambda _cancel: show(
-                shown.source, shown.prediction, choice, shown.decode_ms, prompted_only
+                shown.source, shown.prediction, choice, shown.decode_ms, prompted_only, tidy
             ),
             partial(self._on_shown, shown.source, shown.prediction.prompts),
             partial(self._on_error, shown.source),

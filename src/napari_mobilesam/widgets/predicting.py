@@ -13,6 +13,8 @@ from napari_mobilesam.engine import (
     PlaneSource,
     Prediction,
     Prompts,
+    TidyOptions,
+    tidy_patch,
 )
 from napari_mobilesam.engine.drawing import Drawing, draw_hover, draw_patch
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_mobilesam.engine.prompts import Point
+
+
+NOT_TIDIED = TidyOptions()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,12 +89,14 @@ def show(
     choice: int,
     decode_ms: float,
     prompted_only: bool,
+    options: TidyOptions = NOT_TIDIED,
 ) -> Shown:
-    """Make the mask and the drawing of one candidate."""
-    patches = [
-        prediction.patch(index, prompted_only=prompted_only)
-        for index in range(len(prediction.candidates))
-    ]
+    """Make the mask and the drawing of one candidate, tidied as it will be committed."""
+    patches = []
+    for index in range(len(prediction.candidates)):
+        made = prediction.patch(index, prompted_only=prompted_only)
+        tidied = tidy_patch(made.rows, made.columns, made.mask, made.shape, options)
+        patches.append(Patch(*tidied, made.shape))
     sizes = tuple(patch.n_pixels for patch in patches)
     patch = patches[choice]
     return Shown(source, prediction, choice, patch, draw_patch(patch), sizes, decode_ms)
@@ -102,6 +109,7 @@ def predict(
     cancel: CancelToken,
     on_stage: Callable[[str], None],
     prompted_only: bool,
+    options: TidyOptions = NOT_TIDIED,
 ) -> Shown:
     """Predict, and make the best candidate ready to be shown."""
     prompts.clipped(source.shape)  # beside the image: say so before anything is encoded
@@ -112,7 +120,7 @@ def predict(
     prediction = annotator.predict(source, prompts, cancel, on_stage)
     decode_ms = 1000 * (perf_counter() - started)
     best = prediction.candidates.best
-    shown = show(source, prediction, best, decode_ms, prompted_only)
+    shown = show(source, prediction, best, decode_ms, prompted_only, options)
     cancel.check()
     return replace(shown, encode_ms=encode_ms)
 
