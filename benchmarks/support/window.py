@@ -76,14 +76,16 @@ def random_segmenter() -> Any:
     return SamSegmenter(LoadedModel(model, '0' * 64, 'vit_t', 'random'), device='cpu')
 
 
-def open_annotator(image: Any, factory: Any = random_segmenter) -> tuple[Any, Any]:
+def open_annotator(
+    image: Any, factory: Any = random_segmenter, show: bool = True
+) -> tuple[Any, Any]:
     """Open a window on an image, and wait until its plane is embedded."""
     import napari
 
     from napari_mobilesam.widgets import AnnotatorWidget
     from napari_mobilesam.widgets.options import Options
 
-    viewer = napari.Viewer(show=True)
+    viewer = napari.Viewer(show=show)
     viewer.add_image(image, contrast_limits=(0, 255))
     viewer.dims.set_current_step(tuple(range(image.ndim - 2)), (0,) * (image.ndim - 2))
     widget = AnnotatorWidget(viewer, segmenter_factory=factory, options=Options(disk_gib=0))
