@@ -280,7 +280,7 @@ def segment_prompts(
     cancel: CancelToken | None = None,
     frame: Frame | None = None,
 ) -> Iterator[Progress]:
-    """Find masks from given prompts, such as the boxes of a quick proposal (`blob_boxes`).
+    """Find masks from given prompts, such as the boxes of a quick proposal.
 
     Parameters
     ----------
