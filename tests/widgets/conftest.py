@@ -21,12 +21,18 @@ from napari_mobilesam.widgets.options import Options
 class Bench:
     """A controller on a bench, with everything that it is connected to."""
 
-    def __init__(self, qtbot: Any, viewer: ViewerModel, segmenter: FakeSegmenter) -> None:
+    def __init__(
+        self,
+        qtbot: Any,
+        viewer: ViewerModel,
+        segmenter: FakeSegmenter,
+        factory: Callable[[], FakeSegmenter] | None = None,
+    ) -> None:
         self.qtbot = qtbot
         self.viewer = viewer
         self.segmenter = segmenter
         self.bridge = WorkerBridge()
-        self.model = ModelKeeper(self.bridge, Options(disk_gib=0), lambda: segmenter)
+        self.model = ModelKeeper(self.bridge, Options(disk_gib=0), factory or (lambda: segmenter))
         self.controller = AnnotatorController(viewer, self.bridge, self.model, Options())
         self.statuses: list[tuple[str, str]] = []
         self.controller.status_changed.connect(lambda *status: self.statuses.append(status))
@@ -117,13 +123,14 @@ def bench(qtbot: Any) -> Iterator[Callable[..., Bench]]:
         image: Any = None,
         segmenter: FakeSegmenter | None = None,
         ready: bool = True,
+        factory: Callable[[], FakeSegmenter] | None = None,
         **keywords: Any,
     ) -> Bench:
         viewer = ViewerModel()
         layer: Image = viewer.add_image(stack() if image is None else image, **keywords)
         layer.name = keywords.get('name', 'cells')
         viewer.dims.set_current_step(tuple(range(layer.ndim - 2)), (0,) * (layer.ndim - 2))
-        one = Bench(qtbot, viewer, segmenter or FakeSegmenter())
+        one = Bench(qtbot, viewer, segmenter or FakeSegmenter(), factory)
         made.append(one)
         if ready:
             one.quiet()

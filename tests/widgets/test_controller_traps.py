@@ -435,10 +435,7 @@ def test_t27_a_click_before_the_model_is_there(bench: Bench) -> None:
             assert gate.wait(10)
             super().__init__()
 
-    one = bench(ready=False)
-    one.quiet()
-    one.model._factory = Slow
-    one.model.load()
+    one = bench(ready=False, factory=Slow)
     one.prompts.add_point((0, *FIRST))
     one.qtbot.wait(20)
     assert one.statuses[-1] == ('Loading the model…', 'busy')
