@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 class EverythingSettings:
     """How everything mode is run.
 
-    The thresholds are lower than the published 0.88 and 0.95, which suit the scores of the published
-    checkpoints: overlaps are given to the better mask, so a poor one costs little, and a missed
-    object costs itself. They were chosen on pictures that the bundled checkpoint was trained on.
+    The thresholds are lower than the published 0.88 and 0.95, which suit the scores of the
+    published checkpoints: overlaps are given to the better mask, so a poor one costs little, and a
+    missed object costs itself. They were chosen on pictures that the bundled checkpoint was
+    trained on.
 
     Attributes
     ----------
