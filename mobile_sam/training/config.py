@@ -65,8 +65,6 @@ class TrainConfig:
         Window sides in model pixels (multiples of 16) and how often each is drawn. 224 and 448 fill
         TinyViT's 7 and 14 token windows without padding, which makes them much cheaper than
         their neighbours; the others teach the padded windows that occur at the frame's border.
-    freeze_stem : bool
-        Keep the encoder's convolutions as they are, which saves a third of its cost.
     views : tuple of float
         Prompts are answered in views of these shares of a window's side, each as often as the
         others; see `mobile_sam.training.views`.
@@ -121,7 +119,6 @@ class TrainConfig:
     channels_last: bool = True
     crop_sizes: tuple[int, ...] = (224, 448, 192)
     crop_weights: tuple[float, ...] = (0.7, 0.25, 0.05)
-    freeze_stem: bool = False
     views: tuple[float, ...] = (0.57, 0.57, 1.0)
     far: int = 192
     batch: int = 3

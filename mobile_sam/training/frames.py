@@ -4,7 +4,7 @@ In the crop phase the decoder sees 14 × 14 tokens, at inference 64 × 64, among
 are lost if it never learned to find them. This source embeds a limited number of augmented frames
 once, keeps them as float16, and prompts them again and again. Prompts are answered in a view and a
 random sample of the frame's other tokens, each weighed by how many it stands for: in expectation
-the whole frame, for a tenth of the cost.
+the whole frame, for a fraction of the cost.
 """
 
 from __future__ import annotations

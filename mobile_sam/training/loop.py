@@ -102,19 +102,11 @@ class Trainer:
 
     def _trained(self) -> list[torch.nn.Module]:
         if self.config.phase == 'crops':
-            if self.config.freeze_stem:
-                for part in self._stem():
-                    part.requires_grad_(False)
             return [self.model, self.head]
         if self.config.phase == 'distill':
             return [self.model.image_encoder]
         self.model.image_encoder.requires_grad_(False)
         return [self.model.prompt_encoder, self.model.mask_decoder]
-
-    def _stem(self) -> list[torch.nn.Module]:
-        """The convolutions up to a fourth of the resolution: generic, and half of the cost."""
-        names = ('patch_embed', 'layers.0')
-        return [self.model.image_encoder.get_submodule(name) for name in names]
 
     def _teacher(self) -> TeacherEmbeddings | None:
         """Load the teacher of a distillation, and take over its decoder."""
@@ -243,9 +235,6 @@ class Trainer:
         self.model.train()
         if self.config.phase == 'frames':
             self.model.image_encoder.eval()
-        elif self.config.freeze_stem:
-            for part in self._stem():
-                part.eval()
 
     def _report(self) -> None:
         """Log the means of the steps since the last report."""

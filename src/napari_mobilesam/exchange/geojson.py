@@ -54,11 +54,7 @@ def read(path: Path, *, shape: Sequence[int] | None = None, axes: str = '') -> S
         If this is no GeoJSON, of another image, or `shape` is missing.
     """
     features = read_features(path)
-    if shape is None:
-        raise ExchangeError(
-            f'"{path}" does not tell the size of its image: name the image, or give the shape'
-        )
-    canvas, numbers, left_out = Canvas(shape, axes), Numbers(), 0
+    canvas, numbers, left_out = Canvas.like(path, shape, axes), Numbers(), 0
     size = canvas.shape[-2], canvas.shape[-1]
     for geometry, properties in features:
         polygons = list(_polygons(geometry))

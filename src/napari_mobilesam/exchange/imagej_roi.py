@@ -61,11 +61,7 @@ def read(path: Path, *, shape: Sequence[int] | None = None, axes: str = '') -> S
         If these are no ROIs, of another image, or `shape` is missing.
     """
     rois = read_rois(path)
-    if shape is None:
-        raise ExchangeError(
-            f'"{path}" does not tell the size of its image: name the image, or give the shape'
-        )
-    canvas, numbers, left_out = Canvas(shape, axes), Numbers(), 0
+    canvas, numbers, left_out = Canvas.like(path, shape, axes), Numbers(), 0
     for roi in rois:
         rings = _rings(roi)
         if not rings:

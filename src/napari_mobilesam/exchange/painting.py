@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,21 @@ class Canvas:
         self.notices: list[str] = []
         self._overlapped: set[int] = set()
         self._empty = 0
+
+    @classmethod
+    def like(cls, path: Path, shape: Sequence[int] | None, axes: str) -> Canvas:
+        """Return the canvas for a file that does not tell the size of its image.
+
+        Raises
+        ------
+        ExchangeError
+            If `shape` is missing.
+        """
+        if shape is None:
+            raise ExchangeError(
+                f'"{path}" does not tell the size of its image: name the image, or give the shape'
+            )
+        return cls(shape, axes)
 
     def index(self, position: Mapping[str, int]) -> tuple[int, ...]:
         """Return the index of the plane at a position; axes without one are at 0.
