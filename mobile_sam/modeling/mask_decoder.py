@@ -115,6 +115,30 @@ class MaskDecoder(nn.Module):
         ValueError
             If the number of image embeddings is neither 1 nor the number of prompts.
         """
+        kernels, flat, iou = self.attend(
+            image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings, key_bias
+        )
+        grid = dense_prompt_embeddings.shape[-2:]
+        upscaled = self.output_upscaling(flat.transpose(1, 2).reshape(*flat.shape[::2], *grid))
+        masks = torch.unflatten(kernels @ upscaled.flatten(2), -1, upscaled.shape[-2:])
+        return masks, iou
+
+    def attend(
+        self,
+        image_embeddings: Tensor,
+        image_pe: Tensor,
+        sparse_prompt_embeddings: Tensor,
+        dense_prompt_embeddings: Tensor,
+        key_bias: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Do all of :meth:`predict_masks` but upscaling.
+
+        Returns
+        -------
+        tuple of Tensor
+            What upscaled features are multiplied with to get each mask, (B, 4, C / 8); image
+            features (B, h · w, C), to be upscaled; and IoU (B, 4).
+        """
         batch = len(sparse_prompt_embeddings)
         if len(image_embeddings) not in (1, batch):
             raise ValueError(
@@ -128,10 +152,8 @@ class MaskDecoder(nn.Module):
         tokens, flat = self.transformer(features, encoding, tokens, key_bias)
         iou_token, mask_tokens = tokens[:, 0], tokens[:, 1 : 1 + self.num_mask_tokens]
 
-        upscaled = self.output_upscaling(flat.transpose(1, 2).reshape(features.shape))
         kernels = torch.stack(
             [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)],
             dim=1,
         )
-        masks = (kernels @ upscaled.flatten(2)).unflatten(-1, upscaled.shape[-2:])
-        return masks, self.iou_prediction_head(iou_token)
+        return kernels, flat, self.iou_prediction_head(iou_token)

@@ -42,7 +42,10 @@ class PositionEmbeddingRandom(nn.Module):
 
     def _encode(self, unit_xy: Tensor) -> Tensor:
         matrix = self.positional_encoding_gaussian_matrix
-        angles = 2 * pi * ((2 * unit_xy.to(matrix.dtype) - 1) @ matrix)
+        x, y = (2 * unit_xy.to(matrix.dtype) - 1).unsqueeze(-1).unbind(-2)
+        # A product of matrices would be rounded where reduced precision is asked for, and positions
+        # with it, by many pixels.
+        angles = 2 * pi * (x * matrix[0] + y * matrix[1])
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
     def forward(self, size: tuple[int, int]) -> Tensor:

@@ -13,20 +13,12 @@ import numpy as np
 import torch
 
 from .augment import augment
-from .config import STRIDE
-from .crops import LARGEST, cut, draw_window, typical_size
+from .config import LOGIT_STEP
+from .crops import LARGEST, beside, cut, draw_kin, draw_window, typical_size
 from .data import Sample, modality_weights, to_uint8
-from .prompts import first_prompts, visible_objects
-from .views import (
-    TOKENS,
-    View,
-    draw_far,
-    draw_view,
-    draw_view_side,
-    pooled,
-    suiting_objects,
-    token_blocks,
-)
+from .far import Far, draw_far
+from .prompts import first_prompts, on_border, visible_objects
+from .views import View, draw_view, draw_view_side, pooled, suiting_objects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,9 +31,6 @@ if TYPE_CHECKING:
 
 PIXEL_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 PIXEL_STD = np.array([58.395, 57.12, 57.375], np.float32)
-
-LOGIT_STEP = 4
-"""Model pixels per pixel of the decoder's logits."""
 
 SMALL_WINDOW = 256
 """Windows of up to so many model pixels are for small objects too."""
@@ -63,10 +52,8 @@ class Batch:
         All of one size, t / 4 tokens.
     targets : Tensor, float32, (N, t, t)
         The share of each logit pixel that is object.
-    far : Tensor, int64, (N, K)
-        Tokens outside of each view that are shown with it, as a sample of the rest; K may be 0.
-    far_targets : Tensor, float32, (N, K, 16)
-        Targets of the logit pixels of those tokens.
+    far : Far
+        Tokens outside of each view that are shown with it, as a sample of the rest of the frame.
     coords : Tensor, float32, (N, 2, 2)
     point_labels : Tensor, int64, (N, 2)
     is_box : Tensor, bool, (N,)
@@ -77,17 +64,10 @@ class Batch:
     side: int
     views: tuple[View, ...]
     targets: torch.Tensor
-    far: torch.Tensor
-    far_targets: torch.Tensor
+    far: Far
     coords: torch.Tensor
     point_labels: torch.Tensor
     is_box: torch.Tensor
-
-    @property
-    def far_weight(self) -> float:
-        """How many tokens outside of its view each of the far ones stands for."""
-        near = (self.targets.shape[-1] // 4) ** 2
-        return (TOKENS**2 - near) / max(1, self.far.shape[1])
 
 
 def normalise(image: NDArray[np.uint8], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -106,6 +86,7 @@ def collate(
     box_share: float,
     view_side: int | None = None,
     far: int = 0,
+    together: int = 1,
 ) -> Batch:
     """Draw prompts for crops and stack everything.
 
@@ -115,14 +96,14 @@ def collate(
         Prompted objects per crop.
     view_side : int, optional
         Model pixels of the views in which prompts are answered; by default whole windows.
-    far : int
-        Tokens outside of each view to show, if there are any; only where windows are whole frames.
+    far, together : int
+        Far tokens to show with each view, and how many windows in turn are of the same picture; see
+        `draw_far`.
     """
     side = crops[0].window.side
-    far = min(far, TOKENS**2 - ((view_side or side) // STRIDE) ** 2)
     views: list[View] = []
     targets, coords, point_labels, boxes = [], [], [], []
-    others, other_targets = [], []
+    prompted: list[int] = []
     for number, crop in enumerate(crops):
         step = side / crop.labels.shape[0]
         visible = visible_objects(crop.labels, step)
@@ -136,15 +117,20 @@ def collate(
         masks = crop.labels[None] == chosen[:, None, None]
         seen = [draw_view(mask, crop.window, number, view_side or side, rng) for mask in masks]
         per_logit = round(LOGIT_STEP / step)
-        if far:
-            drawn = [draw_far(view, far, rng) for view in seen]
-            blocks = token_blocks(pooled(masks, per_logit))
-            others.append(np.stack(drawn))
-            other_targets.append(np.stack([b[d] for b, d in zip(blocks, drawn, strict=True)]))
-        masks = np.stack([view.cut(m, step) for view, m in zip(seen, masks, strict=True)])
-        first = first_prompts(masks, [view.window for view in seen], rng, box_share=box_share)
+        cut_masks = np.stack([view.cut(m, step) for view, m in zip(seen, masks, strict=True)])
+        first = first_prompts(
+            cut_masks,
+            [view.window for view in seen],
+            rng,
+            box_share=box_share,
+            whole=masks,
+            window=crop.window,
+            # The rest of a cut object may be seen in another window; no box is right then.
+            boxable=~on_border(masks) if together > 1 else None,
+        )
         views.extend(seen)
-        targets.append(pooled(masks, per_logit))
+        prompted.extend(int(label) for label in chosen)
+        targets.append(pooled(cut_masks, per_logit))
         coords.append(first.coords)
         point_labels.append(first.labels)
         boxes.append(first.is_box)
@@ -154,8 +140,7 @@ def collate(
         side,
         tuple(views),
         torch.from_numpy(np.concatenate(targets)),
-        torch.from_numpy(np.concatenate(others)) if far else torch.zeros(len(views), 0).long(),
-        torch.from_numpy(np.concatenate(other_targets)) if far else torch.zeros(len(views), 0, 16),
+        draw_far(crops, views, prompted, far, rng, together=together),
         torch.from_numpy(np.concatenate(coords)),
         torch.from_numpy(np.concatenate(point_labels)),
         torch.from_numpy(np.concatenate(boxes)),
@@ -183,29 +168,48 @@ class CropSource:
         side = int(rng.choice(config.crop_sizes, p=chances / chances.sum()))
         view_side = draw_view_side(side, config.views, rng)
         rng = np.random.default_rng([config.seed, step])
-        # A step costs the same whatever its window size.
+        # A step costs the same whatever its window size, and answers about as many prompts.
         area = (config.crop_sizes[0] / side) ** 2
         count = max(1, round(config.batch * min(area, 2.0)))
-        crops = [self._crop(side, rng) for _ in range(count)]
+        together = min(config.together, count)
+        count -= count % together
+        crops = [crop for _ in range(count // together) for crop in self._kin(side, together, rng)]
+        prompts = round(config.prompts * min(1.5, max(1.0, config.batch / count)))
         images = torch.from_numpy(np.stack([normalise(c.image, c.inside) for c in crops]))
         return collate(
             crops,
             images,
             rng,
-            prompts=config.prompts,
+            prompts=prompts,
             box_share=config.box_share,
             view_side=view_side,
+            far=config.far,
+            together=together,
         )
 
-    def _crop(self, side: int, rng: np.random.Generator) -> Crop:
-        """Draw windows until one shows an object."""
-        while True:
+    def _kin(self, side: int, count: int, rng: np.random.Generator) -> list[Crop]:
+        """Draw windows of one frame that show objects.
+
+        A picture that fills too little of its frame gets windows of others beside it.
+        """
+        kin: list[Crop] = []
+        while len(kin) < count:
             sample = self._sample(side, rng)
-            for _ in range(4):
-                window = draw_window(sample, side, rng, jitter=self.config.augment)
-                crop = cut(sample, window)
-                if visible_objects(crop.labels, side / crop.labels.shape[0]):
-                    return augment(crop, rng) if self.config.augment else crop
+            for attempt in range(4):
+                first = draw_window(sample, side, rng, jitter=self.config.augment)
+                crops = [cut(sample, w) for w in draw_kin(sample, first, count, rng)]
+                showing = [c for c in crops if visible_objects(c.labels, side / c.labels.shape[0])]
+                if len(showing) == count or (attempt == 3 and showing):
+                    more = self._augmented(showing, int(rng.integers(2**63)))[: count - len(kin)]
+                    kin = beside(kin, more, rng) if kin else more
+                    break
+        return kin
+
+    def _augmented(self, crops: list[Crop], seed: int) -> list[Crop]:
+        """Change windows of one picture alike."""
+        if not self.config.augment:
+            return crops
+        return [augment(crop, np.random.default_rng(seed)) for crop in crops]
 
     def _sample(self, side: int, rng: np.random.Generator) -> Sample:
         if rng.random() < self.config.simulated:

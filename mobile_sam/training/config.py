@@ -16,6 +16,9 @@ PHASES = ('crops', 'frames', 'distill')
 STRIDE = 16
 """Model pixels per embedding token."""
 
+LOGIT_STEP = 4
+"""Model pixels per pixel of the decoder's logits."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
@@ -56,6 +59,9 @@ class TrainConfig:
         not on most CPUs.
     threads : int
         Threads of each process on the CPU.
+    round_products : bool
+        Round the operands of matrix products to bfloat16 and keep everything else float32: as fast
+        as mixed precision where a CPU has instructions for it.
     channels_last : bool
         Memory layout that convolutions prefer.
     positions, decoder : str
@@ -69,10 +75,12 @@ class TrainConfig:
         Prompts are answered in views of these shares of a window's side, each as often as the
         others; see `mobile_sam.training.views`.
     far : int
-        In the phase ``'frames'``, tokens outside of its view that are shown with each prompt, drawn
-        at random.
+        Tokens outside of its view that are shown with each prompt, drawn at random; see
+        `mobile_sam.training.far`.
+    together : int
+        So many windows are of the same picture, and see tokens of each other.
     batch, prompts : int
-        Windows per step, and objects prompted per window.
+        Windows per step, and objects prompted per window; of large windows fewer and more.
     box_share : float
         Share of objects prompted with boxes first (the rest with one click).
     corrections : tuple of float
@@ -116,13 +124,15 @@ class TrainConfig:
     amp: bool = False
     compile: bool = False
     threads: int = 2
+    round_products: bool = False
     channels_last: bool = True
     crop_sizes: tuple[int, ...] = (224, 448, 192)
     crop_weights: tuple[float, ...] = (0.7, 0.25, 0.05)
     views: tuple[float, ...] = (0.57, 0.57, 1.0)
     far: int = 192
-    batch: int = 3
-    prompts: int = 12
+    together: int = 2
+    batch: int = 4
+    prompts: int = 9
     box_share: float = 0.5
     corrections: tuple[float, ...] = (0.5, 0.24, 0.1, 0.06, 0.04, 0.03, 0.02, 0.01)
     modalities: tuple[str, ...] = ()

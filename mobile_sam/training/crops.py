@@ -8,6 +8,7 @@ coordinates are those of inference.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -119,6 +120,66 @@ def draw_window(
     col = float(np.clip(col - extent / 2, 0, max(0.0, width - extent + slack)))
     top, left = (int(v) * STRIDE for v in rng.integers(0, (FRAME - side) // STRIDE + 1, 2))
     return Window(top, left, side, scale, row, col)
+
+
+def draw_kin(sample: Sample, first: Window, count: int, rng: np.random.Generator) -> list[Window]:
+    """Draw other windows of the frame that a window is cut from, none overlapping another.
+
+    Returns
+    -------
+    list of Window
+        The given one first; fewer than `count` if the picture is too small at its magnification.
+    """
+    side, scale = first.side, first.scale
+    origin = first.row - first.top / scale, first.col - first.left / scale
+    height, width = sample.labels.shape
+    starts = np.arange(0, FRAME - side + 1, STRIDE)
+    top, left = (
+        # At least half of a window should be picture.
+        starts[(start + starts / scale >= 0) & (start + (starts + side / 2) / scale <= length)]
+        for start, length in zip(origin, (height, width), strict=True)
+    )
+    windows = [first]
+    for _ in range(20 * count):
+        if len(windows) == count or not (len(top) and len(left)):
+            break
+        row, col = int(rng.choice(top)), int(rng.choice(left))
+        if all(max(abs(row - w.top), abs(col - w.left)) >= side for w in windows):
+            place = origin[0] + row / scale, origin[1] + col / scale
+            windows.append(Window(row, col, side, scale, *place))
+    return windows
+
+
+def beside(crops: list[Crop], others: list[Crop], rng: np.random.Generator) -> list[Crop]:
+    """Put windows of different pictures into one frame, in new places, with labels of their own.
+
+    Those of another picture are for the prompts to leave alone.
+
+    Raises
+    ------
+    ValueError
+        If the frame has no room for so many.
+    """
+    together = [*crops, *others]
+    side = together[0].window.side
+    fitting = FRAME // side
+    if len(together) > fitting**2:
+        raise ValueError(
+            f'{len(together)} windows of {side} model pixels do not fit into a frame of {FRAME}; '
+            'put fewer together, or make them smaller.'
+        )
+    slack = rng.integers(0, (FRAME - fitting * side) // STRIDE + 1, 2) * STRIDE
+    used = max((int(crop.labels.max()) for crop in crops), default=0)
+    placed: list[Crop] = []
+    for number, cell in enumerate(rng.permutation(fitting**2)[: len(together)]):
+        crop = together[number]
+        top, left = (int(v) for v in slack + np.array(divmod(int(cell), fitting)) * side)
+        labels = crop.labels
+        if number >= len(crops):
+            labels = np.where(labels > 0, labels + used, 0)
+        window = dataclasses.replace(crop.window, top=top, left=left)
+        placed.append(dataclasses.replace(crop, labels=labels, window=window))
+    return placed
 
 
 def typical_size(sample: Sample) -> float:

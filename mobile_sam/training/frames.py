@@ -2,18 +2,19 @@
 
 In the crop phase the decoder sees 14 × 14 tokens, at inference 64 × 64, among which a prompt's own
 are lost if it never learned to find them. This source embeds a limited number of augmented frames
-once, keeps them as float16, and prompts them again and again. Prompts are answered in a view and a
-random sample of the frame's other tokens, each weighed by how many it stands for: in expectation
-the whole frame, for a fraction of the cost.
+once, keeps them as float16, and prompts them again and again, in views and far tokens.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
+from mobile_sam.fast.encoder_forms import encoder_form
 
 from .augment import augment
 from .batches import SimulatedPool, collate, normalise
@@ -26,6 +27,7 @@ from .views import draw_view_side
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mobile_sam.fast.encoder_forms import Encode
     from mobile_sam.modeling import Sam
 
     from .batches import Batch
@@ -72,6 +74,12 @@ class FrameSource:
             far=config.far,
         )
 
+    @cached_property
+    def _encode(self) -> Encode:
+        # Made when first needed: a resumed run loads its weights after this source was made.
+        self.model.image_encoder.eval()
+        return encoder_form(self.model.image_encoder, self.model.device.type)[0]
+
     def _view_side(self, step: int) -> int:
         # Processes that wait for each other work on views of equal size.
         rng = np.random.default_rng([self.config.seed, step // self.ranks, 6])
@@ -82,7 +90,7 @@ class FrameSource:
             crop = self._draw(np.random.default_rng([self.config.seed, number, 3]))
             pixels = torch.from_numpy(normalise(crop.image, crop.inside))[None]
             with torch.no_grad():
-                features = self.model.image_encoder(pixels.to(self.model.device))[0]
+                features = self._encode(pixels.to(self.model.device))[0]
             nothing = crop.image[:0]  # the pixels are not needed any more
             self._kept[number] = dataclasses.replace(crop, image=nothing), features.half().cpu()
         return self._kept[number]

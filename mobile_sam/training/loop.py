@@ -6,10 +6,12 @@ import json
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mobile_sam.build_sam import build_sam_vit_t
 from mobile_sam.checkpoints import load_model, load_state_dict, save_checkpoint
@@ -26,6 +28,7 @@ from .state import load, save_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from mobile_sam.modeling import Sam
@@ -56,6 +59,8 @@ class Trainer:
         self.config = config
         torch.manual_seed(config.seed)
         torch.set_num_threads(config.threads)
+        if config.round_products:
+            torch.set_float32_matmul_precision('medium')
         self.ranks = Ranks(config.device)
         self.device = self.ranks.device(config.device)
         self.train_items, self.held_items = _items(config)
@@ -161,7 +166,8 @@ class Trainer:
             while self.progress < 1:
                 batch = coming.result()
                 coming = pool.submit(self.source, self._batch_number() + self.ranks.size)
-                self.recent.append(self.train_step(batch))
+                with self._attention():
+                    self.recent.append(self.train_step(batch))
                 self.step += 1
                 # All processes must agree on the time, or they would not stop at the same step.
                 self.elapsed = self.ranks.agree(time.monotonic() - start, self.device)
@@ -225,6 +231,13 @@ class Trainer:
         else:
             logger.warning('step %d: gradients are not finite, step left out', self.step)
         return _row(result, loss=float(loss.detach()), aux=aux, grad=float(norm), lr=lr)
+
+    def _attention(self) -> AbstractContextManager[None]:
+        """Choose the kernel of attention: on CPUs the fused one is slow where heads are narrow."""
+        if self.device.type != 'cpu':
+            return nullcontext()
+        context: AbstractContextManager[None] = sdpa_kernel(SDPBackend.MATH)
+        return context
 
     def _laid_out(self, images: torch.Tensor) -> torch.Tensor:
         if self.config.channels_last:

@@ -64,7 +64,11 @@ def true_iou(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
 
 
 def multimask_loss(
-    logits: Tensor, scores: Tensor, targets: Tensor, weights: Tensor
+    logits: Tensor,
+    scores: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    mask_weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Loss of several answers to the same prompt.
 
@@ -78,6 +82,8 @@ def multimask_loss(
         Predicted IoU.
     targets : Tensor, (N, M)
     weights : Tensor, (M,)
+    mask_weights : Tensor, (M,), optional
+        Other weights for the mask loss than for the true IoU.
 
     Returns
     -------
@@ -85,7 +91,7 @@ def multimask_loss(
         Mean mask loss and mean squared error of the scores.
     """
     wanted = targets[:, None].expand_as(logits)
-    each = mask_loss(logits, wanted, weights)
+    each = mask_loss(logits, wanted, weights if mask_weights is None else mask_weights)
     best = each.min(1).values
     count = each.shape[1]
     others = (each.sum(1) - best) / max(1, count - 1)

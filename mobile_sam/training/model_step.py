@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from .batches import LOGIT_STEP
-from .config import FRAME, STRIDE
+from .config import FRAME, LOGIT_STEP, STRIDE
 from .losses import multimask_loss, true_iou
 from .prompts import correction_click, to_frame
 from .views import token_blocks
@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mobile_sam.modeling import Sam
+    from mobile_sam.modeling.mask_decoder import MaskDecoder
 
     from .batches import Batch
     from .crops import Window
 
 MULTI_WEIGHTS = {'click': (1.0, 0.5), 'other': (0.25, 1.0)}
 """Weights of (three answers, single answer): one click is ambiguous, boxes and more clicks not."""
+
+LARGEST_WEIGHT = 10.0
+"""Of a far token in the mask loss: a few that stand for forty each made most of its noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +83,21 @@ class Seen:
         near = torch.stack([features[v.image][:, *v.tokens] for v in views]).flatten(2)
         places = position_slices(model, [view.window for view in views]).flatten(2)
         blocks = [torch.from_numpy(token_blocks(batch.targets.numpy()))]
-        count = batch.far.shape[1]
-        weights = torch.ones(tokens**2 + count, device=device)
-        if count:
-            far = batch.far.to(device)
+        far = batch.far
+        weights = torch.ones(tokens**2 + far.count, device=device)
+        if far.count:
             whole = model.prompt_encoder.get_dense_pe()[0].flatten(1)
-            others = [features[v.image].flatten(1)[:, f] for v, f in zip(views, far, strict=True)]
-            near = torch.cat([near, torch.stack(others)], 2)
-            places = torch.cat([places, whole[:, far].transpose(0, 1)], 2)
-            blocks.append(batch.far_targets)
-            weights[tokens**2 :] = batch.far_weight
+            each = features.flatten(2).transpose(1, 2).flatten(0, 1)
+            near = torch.cat([near, each[far.sources.to(device)].transpose(1, 2)], 2)
+            places = torch.cat([places, whole[:, far.places.to(device)].transpose(0, 1)], 2)
+            blocks.append(far.targets)
+            weights[tokens**2 :] = far.weights.to(device)
         return cls(
             near[..., None],
             places[..., None],
             torch.cat(blocks, 1).flatten(1).to(device),
             weights.repeat_interleave(16),
-            weights.log() if count else None,
+            weights.log() if far.count else None,
             tokens,
         )
 
@@ -155,14 +158,33 @@ def answer(
         dense = encoder.embed_no_mask(len(coords), size)
     else:
         dense = encoder.embed_mask(previous)
-    logits, scores = model.mask_decoder.predict_masks(
-        image_embeddings=features,
-        image_pe=positions,
-        sparse_prompt_embeddings=sparse,
-        dense_prompt_embeddings=dense,
-        key_bias=key_bias,
-    )
+    kernels, flat, scores = model.mask_decoder.attend(features, positions, sparse, dense, key_bias)
+    blocks = torch.unflatten(_upscaled(model.mask_decoder, flat, kernels), 2, size)
+    logits = blocks.transpose(3, 4).flatten(4).flatten(2, 3)
     return logits, scores
+
+
+def _upscaled(decoder: MaskDecoder, flat: Tensor, kernels: Tensor) -> Tensor:
+    """Turn tokens (N, T, C) and kernels (N, 4, C / 8) into logits (N, 4, T, 4, 4).
+
+    The same as the module's transposed convolutions, whose windows do not overlap; as products of
+    matrices, with channels last, it takes a third of the time, forward and backward.
+    """
+    parts: Sequence[Any] = tuple(decoder.output_upscaling)
+    first, norm, activation, second, last = parts
+    x = _spread(first, flat)  # (N, T, 2 · 2, C / 4)
+    x = activation(F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps))
+    x = last(_spread(second, x))  # (N, T, 2 · 2, 2 · 2, C / 8)
+    logits = kernels @ x.flatten(1, 3).transpose(1, 2)
+    inner = logits.view(*logits.shape[:2], -1, 2, 2, 2, 2).transpose(4, 5)
+    return inner.reshape(*logits.shape[:2], -1, 4, 4)
+
+
+def _spread(layer: nn.ConvTranspose2d, x: Tensor) -> Tensor:
+    """Apply a transposed convolution of 2 × 2 and stride 2 to tokens: (…, C) to (…, 4, C')."""
+    weight = layer.weight.permute(0, 2, 3, 1)
+    bias = None if layer.bias is None else layer.bias.repeat(4)
+    return torch.unflatten(F.linear(x, weight.flatten(1).t(), bias), -1, (4, -1))
 
 
 def interactive_loss(
@@ -184,7 +206,7 @@ def interactive_loss(
     """
     seen = Seen.of(model, features, batch)
     device = features.device
-    targets = seen.targets
+    targets, weights = seen.targets, (seen.weights, seen.weights.clamp(max=LARGEST_WEIGHT))
     coords, labels = batch.coords.to(device), batch.point_labels.to(device)
     is_box = batch.is_box.to(device)
     loss = features.new_zeros((), dtype=torch.float32)
@@ -204,8 +226,8 @@ def interactive_loss(
                 continue
             share = chosen.float().mean() / (corrections + 1)
             of = logits[chosen], scores[chosen], targets[chosen]
-            many = multimask_loss(of[0][:, 1:], of[1][:, 1:], of[2], seen.weights)
-            single = multimask_loss(of[0][:, :1], of[1][:, :1], of[2], seen.weights)
+            many = multimask_loss(of[0][:, 1:], of[1][:, 1:], of[2], *weights)
+            single = multimask_loss(of[0][:, :1], of[1][:, :1], of[2], *weights)
             for weight, (mask, score) in zip(MULTI_WEIGHTS[kind], (many, single), strict=True):
                 loss = loss + share * weight * (mask + score)
                 mask_sum += float(share * weight * mask.detach())

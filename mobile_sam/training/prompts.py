@@ -113,6 +113,9 @@ def first_prompts(
     rng: np.random.Generator,
     *,
     box_share: float,
+    whole: NDArray[np.bool_] | None = None,
+    window: Window | None = None,
+    boxable: NDArray[np.bool_] | None = None,
 ) -> FirstPrompts:
     """Draw one first prompt for each mask: a click, or a box.
 
@@ -122,24 +125,37 @@ def first_prompts(
         Not empty.
     windows : sequence of Window
         What each mask shows; all of one size.
+    whole : ndarray, bool, (N, W, W), optional
+        The same objects in `window`, of which the others are parts: boxes are drawn round these.
+    boxable : ndarray, bool, (N,), optional
+        Which objects may be prompted with a box; by default all.
     """
     step = windows[0].side / masks.shape[-1]
     count = len(masks)
     coords = np.zeros((count, 2, 2), np.float32)
     labels = np.full((count, 2), NONE, np.int64)
     is_box = rng.random(count) < box_share
-    for i, (mask, window) in enumerate(zip(masks, windows, strict=True)):
+    if boxable is not None:
+        is_box &= boxable
+    for i, (mask, view) in enumerate(zip(masks, windows, strict=True)):
         if is_box[i]:
-            row0, col0, row1, col1 = jittered_box(mask, rng, step=step)
-            coords[i] = to_frame(row0, col0, window, step), to_frame(row1, col1, window, step)
+            boxed, place = (mask, view) if whole is None else (whole[i], window or view)
+            row0, col0, row1, col1 = jittered_box(boxed, rng, step=step)
+            coords[i] = to_frame(row0, col0, place, step), to_frame(row1, col1, place, step)
             labels[i] = CORNER_0, CORNER_1
         else:
             row, col = interior_point(mask, rng)
             # Anywhere in the grid cell: the grid is coarser than the mouse.
             inside = rng.random(2)
-            coords[i, 0] = to_frame(row + inside[0], col + inside[1], window, step)
+            coords[i, 0] = to_frame(row + inside[0], col + inside[1], view, step)
             labels[i, 0] = POSITIVE
     return FirstPrompts(coords, labels, is_box)
+
+
+def on_border(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which of the masks (N, T, T) reach the border of what they show."""
+    edges = np.concatenate([masks[:, [0, -1]], masks[:, :, [0, -1]].swapaxes(1, 2)], 1)
+    return np.asarray(edges.any((1, 2)))
 
 
 def correction_click(

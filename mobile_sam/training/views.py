@@ -13,11 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from .config import FRAME, STRIDE
+from .config import STRIDE
 from .crops import Window
-
-TOKENS = FRAME // STRIDE
-"""Tokens along a side of the frame."""
 
 SMALL_VIEW = 224
 """Views of up to so many model pixels are for small objects too."""
@@ -53,13 +50,6 @@ class View:
         size = self.window.side // STRIDE
         return slice(self.row, self.row + size), slice(self.col, self.col + size)
 
-    @property
-    def indices(self) -> NDArray[np.intp]:
-        """Numbers of its tokens in the frame's 64 × 64, row by row."""
-        first = self.window.top // STRIDE, self.window.left // STRIDE
-        rows, cols = (start + np.arange(self.window.side // STRIDE) for start in first)
-        return (rows[:, None] * TOKENS + cols).ravel()
-
     def cut(self, mask: NDArray[np.bool_], step: float) -> NDArray[np.bool_]:
         """Cut the view out of a mask of the window, which has a pixel per `step` model pixels."""
         top, left, size = (
@@ -80,12 +70,6 @@ def token_blocks(maps: NDArray[np.float32]) -> NDArray[np.float32]:
     count, height, width = maps.shape
     blocks = maps.reshape(count, height // 4, 4, width // 4, 4).transpose(0, 1, 3, 2, 4)
     return np.ascontiguousarray(blocks).reshape(count, -1, 16)
-
-
-def draw_far(view: View, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Draw `count` tokens of the frame that a view does not show."""
-    outside = np.setdiff1d(np.arange(TOKENS**2), view.indices, assume_unique=True)
-    return np.sort(rng.choice(outside, count, replace=False))
 
 
 def suiting_objects(

@@ -7,7 +7,14 @@ import pytest
 from PIL import Image
 
 from mobile_sam.training.augment import augment
-from mobile_sam.training.crops import Window, cut, draw_window, true_window
+from mobile_sam.training.crops import (
+    Window,
+    beside,
+    cut,
+    draw_kin,
+    draw_window,
+    true_window,
+)
 from mobile_sam.training.data import Sample
 
 from .conftest import discs
@@ -84,3 +91,45 @@ def test_a_window_beyond_the_image_is_all_padding():
     crop = cut(sample(), dataclasses.replace(Window(0, 0, 224, 2.0, 0.0, 0.0), row=500.0))
     assert not crop.inside.any()
     assert not crop.labels.any()
+
+
+def test_kin_are_other_places_of_the_same_frame():
+    rng = np.random.default_rng(0)
+    whole = sample((64, 80))
+    for _ in range(20):
+        first = draw_window(whole, 224, rng)
+        kin = draw_kin(whole, first, 3, rng)
+        assert kin[0] == first
+        for window in kin[1:]:
+            assert window.scale == first.scale
+            moved = np.array([window.top - first.top, window.left - first.left])
+            shown = np.array([window.row - first.row, window.col - first.col])
+            np.testing.assert_allclose(shown * first.scale, moved)
+            assert np.abs(moved).max() >= 224
+            assert cut(whole, window).inside.mean() >= 0.25
+
+
+def test_a_picture_smaller_than_two_windows_has_no_kin():
+    whole = sample((64, 80))
+    first = Window(320, 320, 448, 1.0, 0.0, 0.0)
+    assert draw_kin(whole, first, 2, np.random.default_rng(0)) == [first]
+
+
+@pytest.mark.parametrize('side', [224, 448])
+def test_windows_of_other_pictures_stand_beside_with_labels_of_their_own(side: int):
+    rng = np.random.default_rng(0)
+    mine, other = (cut(sample(), draw_window(sample(), side, rng)) for _ in range(2))
+    for _ in range(20):
+        placed = beside([mine], [other], rng)
+        a, b = (crop.window for crop in placed)
+        assert max(abs(a.top - b.top), abs(a.left - b.left)) >= side
+        assert all(v % 16 == 0 and 0 <= v <= 1024 - side for w in (a, b) for v in (w.top, w.left))
+        assert np.array_equal(placed[0].labels, mine.labels)
+        assert not set(np.unique(placed[1].labels)) & set(np.unique(mine.labels)) - {0}
+        assert np.array_equal(placed[1].labels > 0, other.labels > 0)
+
+
+def test_a_frame_with_no_room_says_so():
+    crop = cut(sample(), true_window((64, 80), 0, 0, 448))
+    with pytest.raises(ValueError, match='5 windows of 448 model pixels do not fit'):
+        beside([crop] * 4, [crop], np.random.default_rng(0))

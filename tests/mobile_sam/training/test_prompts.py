@@ -9,6 +9,7 @@ from mobile_sam.training.prompts import (
     first_prompts,
     interior_point,
     jittered_box,
+    on_border,
     to_frame,
     visible_objects,
 )
@@ -39,6 +40,31 @@ def test_first_prompts_are_inside_their_object_in_the_frame():
             # Half a pixel is added by the prompt encoder.
             assert 320 + 120 <= coords[0, 0] + 0.5 <= 320 + 140
             assert 160 + 60 <= coords[0, 1] + 0.5 <= 160 + 100
+
+
+def test_the_box_of_a_part_is_drawn_round_the_whole():
+    window, view = Window(160, 320, 224, 4.0, 0, 0), Window(192, 352, 64, 4.0, 8, 8)
+    whole = np.zeros((30, 112, 112), bool)
+    whole[:, 10:90, 20:80] = True
+    parts = whole[:, 16:48, 16:48]
+    rng = np.random.default_rng(0)
+    made = first_prompts(
+        parts, [view] * 30, rng, box_share=1.0, whole=whole, window=window,
+        boxable=np.arange(30) < 25,
+    )  # fmt: skip
+    assert made.is_box.tolist() == [True] * 25 + [False] * 5
+    middle = np.median(made.coords[:25], 0) + 0.5
+    np.testing.assert_allclose(middle, [[320 + 40, 160 + 20], [320 + 160, 160 + 180]], atol=14)
+    clicks = made.coords[25:, 0] + 0.5
+    assert ((clicks >= (360, 192)) & (clicks <= (416, 256))).all()
+
+
+def test_masks_on_the_border_are_told_from_those_inside():
+    masks = np.zeros((5, 6, 6), bool)
+    masks[:, 2, 2] = True
+    for number, place in enumerate([(0, 3), (5, 3), (3, 0), (3, 5)]):
+        masks[number][place] = True
+    assert on_border(masks).tolist() == [True] * 4 + [False]
 
 
 def test_boxes_are_jittered_by_a_tenth_and_sometimes_exact():

@@ -11,8 +11,6 @@ from mobile_sam.training.config import TrainConfig
 from mobile_sam.training.crops import Window
 from mobile_sam.training.data import Reader, read_items
 from mobile_sam.training.views import (
-    TOKENS,
-    draw_far,
     draw_view,
     draw_view_side,
     pooled,
@@ -77,11 +75,11 @@ def test_sides_are_whole_tokens_and_drawn_alike_often():
 def test_a_batch_is_seen_in_views_and_its_prompts_lie_in_them(folder):
     config = TrainConfig(
         data=folder, out=folder, steps=1, crop_sizes=(224,), crop_weights=(1.0,), batch=2,
-        prompts=3, views=(0.57,),
+        prompts=3, views=(0.57,), together=1, far=0,
     )  # fmt: skip
     batch = CropSource(read_items(folder), Reader(), config)(1)
     assert batch.targets.shape == (6, 32, 32)
-    assert batch.far.shape == (6, 0)
+    assert batch.far.count == 0
     assert [view.image for view in batch.views] == [0, 0, 0, 1, 1, 1]
     for view, coords, labels in zip(batch.views, batch.coords, batch.point_labels, strict=True):
         seen = view.window
@@ -92,17 +90,6 @@ def test_a_batch_is_seen_in_views_and_its_prompts_lie_in_them(folder):
     whole = CropSource(read_items(folder), Reader(), dataclasses.replace(config, views=(1.0,)))(1)
     assert whole.targets.shape == (6, 56, 56)
     assert torch.equal(whole.images, batch.images)
-
-
-def test_far_tokens_are_others_than_those_of_the_view():
-    view = draw_view(mask(slice(60, 70), slice(80, 90)), WINDOW, 0, 64, np.random.default_rng(0))
-    row, col = view.window.top // 16, view.window.left // 16
-    assert view.indices.tolist() == [
-        (row + i) * TOKENS + col + j for i in range(4) for j in range(4)
-    ]
-    far = draw_far(view, 100, np.random.default_rng(0))
-    assert len(set(far.tolist())) == 100
-    assert not set(far.tolist()) & set(view.indices.tolist())
 
 
 def test_pooling_gives_shares_and_blocks_belong_to_tokens():
