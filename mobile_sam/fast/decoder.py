@@ -1,4 +1,4 @@
-"""The mask decoder as it is fast: the same sums, in an order that needs half of the products.
+"""The mask decoder as it is fast: the same sums, in an order that needs a third of the products.
 
 Of the decoder's work, nearly all is done for each of the 4096 image cells, and little for the seven
 or so tokens. So what belongs to both is multiplied into the tokens' side first:
@@ -7,20 +7,23 @@ or so tokens. So what belongs to both is multiplied into the tokens' side first:
   head: eight rows per token, instead of a projection of all cells.
 - What the tokens take from the image, ``softmax(...) (x Wv)``, is ``(softmax(...) x) Wv``; what the
   image takes from the tokens, ``softmax(...) (t Wv) Wo``, is ``softmax(...) (t Wv Wo)``.
-- Before the first block the image side is the same for all prompts without a mask, and is projected
-  once per image (:class:`ImageSide`).
+- Without a mask prompt the image of a prompt is the bare image plus a sum of few vectors, and need
+  not be written out at all: see `thin`.
 - A transposed convolution whose stride is its size is a linear layer per cell. The cells of its
   output stay beside each other until the masks, a hundredth of the data, are put in order.
 - Masks that nobody asked for have no row in the last attention, and none among the kernels; and
   none is drawn before its predicted quality is known.
+- Threads share the cells, not the operations: see `crew`.
 
-One prompt needs 1.6 GFLOP instead of 3.6, and a thousand need no more memory than a few.
+One prompt needs 0.9 GFLOP instead of 3.6 (1.6 with a mask prompt or with many tokens), and a
+thousand need no more memory than a few.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
@@ -31,11 +34,14 @@ from mobile_sam.modeling.mask_decoder import MaskDecoder
 from mobile_sam.modeling.prompt_encoder import PromptEncoder
 from mobile_sam.modeling.transformer import Attention, TwoWayAttentionBlock, TwoWayTransformer
 
-from .attention import ImageFromTokens, TokensFromImage
+from .attention import ImageFromTokens, TokensFromImage, among_tokens, think
+from .crew import Crew
+from .linear import linear
+from .thin import MOST_TOKENS, ImagePart, Seen, ThinCells, ThinTransformer
 from .upscaling import Upscaling
 
 # Prompts whose tokens are treated together, so that the weights of their MLP are read once for all.
-# With more, the image side of each (4 MB) leaves the cache before it is needed again.
+# With more, the image side of each (3 to 8 MB) leaves the cache before it is needed again.
 PROMPTS_AT_ONCE = 4
 
 _LAYERS = (
@@ -57,7 +63,7 @@ _LAYERS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageSide:
-    """What the decoder needs of one image, whatever the prompts: 14 MB.
+    """What the decoder needs of one image, whatever the prompts: 40 MB.
 
     Attributes
     ----------
@@ -65,16 +71,13 @@ class ImageSide:
         (h · w, C): the embedding, cell by cell.
     cells
         (h · w, C): the same with "no mask given" added.
-    keys, values, queries
-        Its projections in the first block: (heads, d, h · w), (heads, h · w, d) and
-        (heads, d, h · w).
+    parts
+        These cells prepared for the thin form, by part; empty where it does not apply.
     """
 
     features: Tensor
     cells: Tensor
-    keys: Tensor
-    values: Tensor
-    queries: Tensor
+    parts: list[ImagePart]
 
 
 class Attended:
@@ -82,20 +85,18 @@ class Attended:
 
     Parameters
     ----------
-    cells
-        Per prompt (h · w, C), what the image has become for it.
+    drawing
+        Per prompt, draws its masks with kernels (M, c): logits (M, 4h, 4w).
     kernels
         (B, M, c), what to look for in the upscaled image.
     scores
         (B, M), predicted IoU.
-    upscaling
-        Draws.
     """
 
     def __init__(
-        self, cells: list[Tensor], kernels: Tensor, scores: Tensor, upscaling: Upscaling
+        self, drawing: list[Callable[[Tensor], Tensor]], kernels: Tensor, scores: Tensor
     ) -> None:
-        self._cells, self._kernels, self._upscaling = cells, kernels, upscaling
+        self._drawing, self._kernels = drawing, kernels
         self.scores = scores
 
     @torch.inference_mode()
@@ -108,21 +109,21 @@ class Attended:
             Logits (M, 4h, 4w).
         """
         kernels = self._kernels[prompt]
-        return self._upscaling(
-            self._cells[prompt], kernels if masks is None else kernels[list(masks)]
-        )
+        return self._drawing[prompt](kernels if masks is None else kernels[list(masks)])
 
 
 class FastDecoder:
     """Inference form of a prompt encoder and mask decoder.
 
     Made from the weights as they are, where they are: make a new one after either changed. The
-    modules themselves stay untouched.
+    modules themselves stay untouched. Belongs to one thread at a time.
 
     Parameters
     ----------
     prompt_encoder, mask_decoder
         Of one model.
+    crew
+        Threads to share the work; by default as many as torch has in the calling thread.
 
     Raises
     ------
@@ -130,7 +131,9 @@ class FastDecoder:
         If a part of the decoder is none of ours, so that its sums are not known: see `foldable`.
     """
 
-    def __init__(self, prompt_encoder: PromptEncoder, mask_decoder: MaskDecoder) -> None:
+    def __init__(
+        self, prompt_encoder: PromptEncoder, mask_decoder: MaskDecoder, crew: Crew | None = None
+    ) -> None:
         if not foldable(mask_decoder):
             raise TypeError(
                 'expected a mask decoder of the layers in mobile_sam.modeling, without hooks; this '
@@ -139,37 +142,39 @@ class FastDecoder:
         transformer = cast(TwoWayTransformer, mask_decoder.transformer)
         self._decoder = mask_decoder
         with torch.inference_mode():
-            self._encoding = prompt_encoder.get_dense_pe()[0].flatten(1).T.contiguous()
+            encoding = prompt_encoder.get_dense_pe()[0].flatten(1).T.contiguous()
+            if crew is None:
+                # Other devices divide the work themselves.
+                crew = Crew.of_torch() if encoding.device.type == 'cpu' else Crew(1)
+            self._crew = crew
+            self._width = prompt_encoder.image_embedding_size[1]
             self._no_mask = prompt_encoder.no_mask_embed.weight[0]
             self._blocks = [
-                _Block(cast(TwoWayAttentionBlock, layer), self._encoding)
-                for layer in transformer.layers
+                _Block(cast(TwoWayAttentionBlock, layer), encoding) for layer in transformer.layers
             ]
-            self._last = TokensFromImage(transformer.final_attn_token_to_image, self._encoding)
+            self._last = TokensFromImage(transformer.final_attn_token_to_image, encoding)
             self._last_norm = transformer.norm_final_attn
             self._upscaling = Upscaling(
                 mask_decoder.output_upscaling, prompt_encoder.image_embedding_size
             )
+            self._thin = None
+            if len(transformer.layers) == 2:
+                self._thin = ThinTransformer(transformer, encoding, self._upscaling.first, crew)
             self._own_tokens = torch.cat(
                 [mask_decoder.iou_token.weight, mask_decoder.mask_tokens.weight]
             )
 
-    @torch.inference_mode()
     def image_side(self, features: Tensor) -> ImageSide:
         """Prepare an embedding (C, h, w) once, for any number of prompts on it."""
+        return self._crew.run(lambda: self._image_side(features))
+
+    def _image_side(self, features: Tensor) -> ImageSide:
         flat = features.flatten(1).T.contiguous()
         cells = flat + self._no_mask
-        placed = cells + self._encoding
-        first = self._blocks[0]
         return ImageSide(
-            features=flat,
-            cells=cells,
-            keys=first.from_image.keys(placed),
-            values=first.from_image.values(cells),
-            queries=first.from_tokens.queries(placed),
+            flat, cells, [] if self._thin is None else self._thin.image(cells, self._width)
         )
 
-    @torch.inference_mode()
     def attend(
         self, image: ImageSide, sparse: Tensor, dense: Tensor | None, multimask: bool
     ) -> Attended:
@@ -180,29 +185,29 @@ class FastDecoder:
         image
             From `image_side`.
         sparse
-            (B, n, C) from the prompt encoder. Takes 4 MB per prompt: pass a few at a time.
+            (B, n, C) from the prompt encoder. Takes 3 to 8 MB per prompt: pass a few at a time.
         dense
             (B, C, h, w) from the prompt encoder where the prompts have masks, else None.
         multimask
             The candidates of each prompt, or its single unambiguous mask.
         """
+        return self._crew.run(lambda: self._attend(image, sparse, dense, multimask))
+
+    def _attend(
+        self, image: ImageSide, sparse: Tensor, dense: Tensor | None, multimask: bool
+    ) -> Attended:
         decoder = self._decoder
         tokens = torch.cat([self._own_tokens.expand(len(sparse), -1, -1), sparse], dim=1)
-        blocks = self._blocks
-        if dense is None:
-            queries, cells = blocks[0].on_shared(tokens, image)
-            blocks = blocks[1:]
-        else:
-            queries, cells = tokens, [image.features + some.flatten(1).T for some in dense]
-        for block in blocks:
-            queries, cells = block(queries, tokens, cells)
-
-        # From here on only the token of the scores and those of the wanted masks matter.
+        # From the last attention on only the token of the scores and the wanted masks' matter.
         masks = range(1, decoder.num_mask_tokens) if multimask else range(1)
         rows = [0, *(1 + mask for mask in masks)]
-        wanted = queries[:, rows]
-        taken = self._last.folded(wanted + tokens[:, rows], cells)
-        wanted = self._last_norm(wanted + taken)
+        drawing: list[Callable[[Tensor], Tensor]]
+        if self._thin is not None and dense is None and tokens.shape[1] <= MOST_TOKENS:
+            wanted, seen = self._thin(tokens, image.parts, rows)
+            drawing = [partial(self._draw_thin, image.parts, one) for one in seen]
+        else:
+            wanted, cells = self._folded(tokens, image, dense, rows)
+            drawing = [partial(self._draw_folded, some) for some in cells]
         kernels = torch.stack(
             [
                 decoder.output_hypernetworks_mlps[mask](wanted[:, 1 + place])
@@ -211,7 +216,59 @@ class FastDecoder:
             dim=1,
         )
         scores = decoder.iou_prediction_head(wanted[:, 0])[:, masks.start : masks.stop]
-        return Attended(cells, kernels, scores, self._upscaling)
+        return Attended(drawing, kernels, scores)
+
+    def _folded(
+        self, tokens: Tensor, image: ImageSide, dense: Tensor | None, rows: list[int]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Do the transformer with an image of each prompt's own; see `ThinTransformer`."""
+        if dense is None:
+            cells = [image.cells] * len(tokens)
+        else:
+            cells = [image.features + some.flatten(1).T for some in dense]
+        queries = tokens
+        for block in self._blocks:
+            queries, cells = block(queries, tokens, cells)
+        wanted = queries[:, rows]
+        taken = self._last(wanted + tokens[:, rows], cells)
+        return self._last_norm(wanted + taken), cells
+
+    def _draw_thin(self, image: list[ImagePart], seen: Seen, kernels: Tensor) -> Tensor:
+        def draw() -> Tensor:
+            assert self._thin is not None
+            weight, offset = self._thin.first_step(seen)
+            constant = self._upscaling.first_bias + self._thin.first_step_offset
+
+            def some(part: tuple[ImagePart, ThinCells]) -> Tensor:
+                bare, cells = part
+
+                def steps(rows: slice) -> Tensor:
+                    own = linear(cells.weights[rows], weight, offset)
+                    own.addcmul_(bare.upscaled[rows], cells.scale1[rows, None])
+                    return torch.addcmul(constant, own, cells.scale2[rows, None])
+
+                pieces = self._upscaling.pieces(steps, len(cells.weights), kernels)
+                return self._upscaling.ordered(pieces)
+
+            parts = list(zip(image, seen.cells, strict=True))
+            return torch.cat(self._crew.share(some, parts), 1)
+
+        return self._crew.run(draw)
+
+    def _draw_folded(self, cells: Tensor, kernels: Tensor) -> Tensor:
+        upscaling = self._upscaling
+
+        def some(part: Tensor) -> Tensor:
+            def steps(rows: slice) -> Tensor:
+                return linear(part[rows], upscaling.first, upscaling.first_bias)
+
+            return upscaling.ordered(upscaling.pieces(steps, len(part), kernels))
+
+        def draw() -> Tensor:
+            rows = -(-len(cells) // (self._width * self._crew.size))
+            return torch.cat(self._crew.share(some, cells.split(rows * self._width)), 1)
+
+        return self._crew.run(draw)
 
     def decode(
         self, image: ImageSide, sparse: Tensor, dense: Tensor | None, multimask: bool
@@ -250,39 +307,14 @@ class _Block:
 
     def __init__(self, layer: TwoWayAttentionBlock, encoding: Tensor) -> None:
         self._layer = layer
-        self.from_image = TokensFromImage(layer.cross_attn_token_to_image, encoding)
-        self.from_tokens = ImageFromTokens(layer.cross_attn_image_to_token, encoding)
-
-    def on_shared(self, tokens: Tensor, image: ImageSide) -> tuple[Tensor, list[Tensor]]:
-        """Treat tokens (B, n, C) on the one image; the tokens, and the image for each prompt."""
-        queries = self._among_tokens(tokens, tokens)
-        taken = self.from_image.projected(queries + tokens, image.keys, image.values)
-        queries = self._think(queries, taken)
-        answers = self.from_tokens.projected(queries + tokens, queries, image.queries, image.cells)
-        return queries, [self._layer.norm4(answer) for answer in answers]
+        self._from_image = TokensFromImage(layer.cross_attn_token_to_image, encoding)
+        self._from_tokens = ImageFromTokens(layer.cross_attn_image_to_token, encoding)
 
     def __call__(
         self, queries: Tensor, tokens: Tensor, cells: list[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
         """Treat tokens and, for each prompt, its own image cells (N, C)."""
-        queries = self._among_tokens(queries, tokens)
-        taken = self.from_image.folded(queries + tokens, cells)
-        queries = self._think(queries, taken)
-        answers = self.from_tokens.folded(queries + tokens, queries, cells)
+        queries = among_tokens(self._layer, queries, tokens)
+        queries = think(self._layer, queries, self._from_image(queries + tokens, cells))
+        answers = self._from_tokens(queries + tokens, queries, cells)
         return queries, [self._layer.norm4(answer) for answer in answers]
-
-    def _among_tokens(self, queries: Tensor, tokens: Tensor) -> Tensor:
-        layer = self._layer
-        if layer.skip_first_layer_pe:
-            queries = layer.self_attn(queries, queries, queries)
-        else:
-            placed = queries + tokens
-            queries = queries + layer.self_attn(placed, placed, queries)
-        normed: Tensor = layer.norm1(queries)
-        return normed
-
-    def _think(self, queries: Tensor, taken: Tensor) -> Tensor:
-        layer = self._layer
-        queries = layer.norm2(queries + taken)
-        normed: Tensor = layer.norm3(queries + layer.mlp(queries))
-        return normed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -28,33 +29,64 @@ class Upscaling:
         Transposed convolution, norm, activation, transposed convolution, activation.
     shape
         (h, w) of the image features.
+
+    Attributes
+    ----------
+    first, first_bias
+        Weight (4c, C) and bias (4c) of the first of them.
     """
 
     def __init__(self, layers: nn.Sequential, shape: tuple[int, int]) -> None:
         self._shape = shape
-        first, norm, self._act, second, self._last_act = layers
-        self._first, self._first_bias = _as_linear(cast(nn.ConvTranspose2d, first))
+        first, norm, act, second, last_act = layers
+        self.first, self.first_bias = _as_linear(cast(nn.ConvTranspose2d, first))
         self._second, self._second_bias = _as_linear(cast(nn.ConvTranspose2d, second))
         self._norm = cast(LayerNorm2d, norm)
-        self._gelu = isinstance(self._last_act, nn.GELU) and self._last_act.approximate == 'none'
+        self._act, self._last_act = _in_place(act), _in_place(last_act)
 
-    def __call__(self, cells: Tensor, kernels: Tensor) -> Tensor:
-        """Return logits (M, 4h, 4w) from cells (h · w, C) and kernels (M, c)."""
-        height, width = self._shape
-        pieces = [self._piece(some, kernels) for some in torch.split(cells, _CELLS_AT_ONCE)]
-        flat = pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
-        # Axes: mask, row, column, then row and column within the cell, coarse before fine.
-        split = flat.view(len(kernels), height, width, 2, 2, 2, 2)
-        return split.permute(0, 1, 3, 5, 2, 4, 6).reshape(len(kernels), 4 * height, 4 * width)
+    def pieces(self, steps: Callable[[slice], Tensor], count: int, kernels: Tensor) -> Tensor:
+        """Return logits (M, 16 N) of N cells, the pixels of each beside each other.
 
-    def _piece(self, cells: Tensor, kernels: Tensor) -> Tensor:
+        Parameters
+        ----------
+        steps
+            Gives the first transposed convolution of some cells, (n, 4c), which is overwritten.
+        count
+            N.
+        kernels
+            (M, c').
+        """
+        found = kernels.new_empty(len(kernels), 16 * count)
         norm = self._norm
-        quarters = linear(cells, self._first, self._first_bias).view(-1, len(norm.weight))
-        normed = F.layer_norm(quarters, norm.weight.shape, norm.weight, norm.bias, norm.eps)
-        pixels = linear(self._act(normed), self._second, self._second_bias, gelu=self._gelu)
-        if not self._gelu:
-            pixels = self._last_act(pixels)
-        return linear(kernels, pixels.view(-1, kernels.shape[1]))
+        for start in range(0, count, _CELLS_AT_ONCE):
+            stop = min(start + _CELLS_AT_ONCE, count)
+            quarters = steps(slice(start, stop)).view(-1, len(norm.weight))
+            normed = F.layer_norm(quarters, norm.weight.shape, norm.weight, norm.bias, norm.eps)
+            pixels = linear(self._act(normed), self._second, self._second_bias)
+            pixels = self._last_act(pixels).view(-1, kernels.shape[1])
+            torch.mm(kernels, pixels.T, out=found[:, 16 * start : 16 * stop])
+        return found
+
+    def ordered(self, pieces: Tensor) -> Tensor:
+        """Put logits (M, 16 N) of whole rows of cells in order: (M, 4h, 4w)."""
+        count, width = len(pieces), self._shape[1]
+        # Axes: mask, row, column, then row and column within the cell, coarse before fine. The last
+        # is kept together, as one number of twice the size.
+        pairs = pieces.view(torch.int64).view(count, -1, width, 2, 2, 2)
+        rows = pairs.permute(0, 1, 3, 5, 2, 4).reshape(count, -1, 2 * width)
+        return rows.view(torch.float32)
+
+
+def _in_place(activation: nn.Module) -> Callable[[Tensor], Tensor]:
+    if isinstance(activation, nn.GELU):
+        kind = activation.approximate
+
+        def gelu(x: Tensor) -> Tensor:
+            result: Tensor = torch.ops.aten.gelu.out(x, approximate=kind, out=x)
+            return result
+
+        return gelu
+    return activation
 
 
 def _as_linear(layer: nn.ConvTranspose2d) -> tuple[Tensor, Tensor]:
