@@ -5,6 +5,7 @@ Shapes: B prompts, n tokens, N image cells, H heads of width d, C channels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import sqrt
 
 import torch
@@ -128,10 +129,15 @@ def among_tokens(block: TwoWayAttentionBlock, queries: Tensor, tokens: Tensor) -
     return normed
 
 
-def think(block: TwoWayAttentionBlock, queries: Tensor, taken: Tensor) -> Tensor:
-    """Add what tokens (B, n, C) took of the image, and do the block's MLP."""
+def think(
+    block: TwoWayAttentionBlock,
+    queries: Tensor,
+    taken: Tensor,
+    mlp: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """Add what tokens (B, n, C) took of the image, and do the block's MLP, or `mlp` for it."""
     queries = block.norm2(queries + taken)
-    normed: Tensor = block.norm3(queries + block.mlp(queries))
+    normed: Tensor = block.norm3(queries + (mlp or block.mlp)(queries))
     return normed
 
 

@@ -160,6 +160,7 @@ class FastDecoder:
             self._thin = None
             if len(transformer.layers) == 2:
                 self._thin = ThinTransformer(transformer, encoding, self._upscaling.first, crew)
+            self._kernels = _Kernels(mask_decoder.output_hypernetworks_mlps)
             self._own_tokens = torch.cat(
                 [mask_decoder.iou_token.weight, mask_decoder.mask_tokens.weight]
             )
@@ -208,13 +209,7 @@ class FastDecoder:
         else:
             wanted, cells = self._folded(tokens, image, dense, rows)
             drawing = [partial(self._draw_folded, some) for some in cells]
-        kernels = torch.stack(
-            [
-                decoder.output_hypernetworks_mlps[mask](wanted[:, 1 + place])
-                for place, mask in enumerate(masks)
-            ],
-            dim=1,
-        )
+        kernels = self._kernels(wanted[:, 1:], slice(masks.start, masks.stop))
         scores = decoder.iou_prediction_head(wanted[:, 0])[:, masks.start : masks.stop]
         return Attended(drawing, kernels, scores)
 
@@ -266,7 +261,8 @@ class FastDecoder:
 
         def draw() -> Tensor:
             rows = -(-len(cells) // (self._width * self._crew.size))
-            return torch.cat(self._crew.share(some, cells.split(rows * self._width)), 1)
+            parts = torch.split(cells, rows * self._width)
+            return torch.cat(self._crew.share(some, parts), 1)
 
         return self._crew.run(draw)
 
@@ -300,6 +296,29 @@ def foldable(decoder: nn.Module) -> bool:
         and not module._forward_pre_hooks
         for module in decoder.modules()
     )
+
+
+class _Kernels:
+    """The MLPs that turn each mask's token into a kernel, side by side."""
+
+    def __init__(self, mlps: nn.ModuleList) -> None:
+        alike = [cast(MLP, mlp) for mlp in mlps]
+        self._layers = [
+            (
+                torch.stack([layer.weight.T for layer in layers]),
+                torch.stack([layer.bias[None] for layer in layers]),
+            )
+            for layers in zip(*(mlp.layers for mlp in alike), strict=True)
+        ]
+
+    def __call__(self, tokens: Tensor, masks: slice) -> Tensor:
+        """Map the tokens of some masks, (B, M, C), to kernels (B, M, c)."""
+        x = tokens.transpose(0, 1)
+        for place, (weight, bias) in enumerate(self._layers):
+            x = torch.baddbmm(bias[masks], x, weight[masks])
+            if place + 1 < len(self._layers):
+                x = x.relu_()
+        return x.transpose(0, 1)
 
 
 class _Block:

@@ -33,8 +33,10 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from mobile_sam.modeling.common import MLPBlock
 from mobile_sam.modeling.transformer import TwoWayAttentionBlock, TwoWayTransformer
 
 from .attention import Heads, among_tokens, think
@@ -142,6 +144,7 @@ class ThinTransformer:
         self._crew = crew
         self._blocks = [cast(TwoWayAttentionBlock, layer) for layer in transformer.layers]
         first, second = self._blocks
+        self._mlps = [_SharedMLP(block.mlp, crew) for block in self._blocks]
         self._norm = transformer.norm_final_attn
         self._from_image = [
             Heads(first.cross_attn_token_to_image),
@@ -248,7 +251,7 @@ class ThinTransformer:
         queries = among_tokens(first, tokens, tokens)
         asked0 = look0.queries(queries + tokens)
         (taken,) = self._looked(lambda part: [_first_look(part, one) for one in asked0], image)
-        queries = think(first, queries, look0.out(taken, self._value_bias0))
+        queries = think(first, queries, look0.out(taken, self._value_bias0), self._mlps[0])
 
         keys = answer1.by_head(answer1.attention.k_proj(queries + tokens))
         values1 = answer1.by_head(answer1.attention.v_proj(queries))
@@ -269,7 +272,7 @@ class ThinTransformer:
 
         taken, sums = self._looked(second_look, range(len(image)))
         taken = taken + self._of_sums(look1, sums, vectors1, self._value1)
-        queries = think(second, queries, look1.out(taken, self._value_bias1))
+        queries = think(second, queries, look1.out(taken, self._value_bias1), self._mlps[1])
 
         keys = answer2.by_head(answer2.attention.k_proj(queries + tokens))
         values2 = answer2.by_head(answer2.attention.v_proj(queries))
@@ -341,6 +344,39 @@ class ThinTransformer:
         """Project sums of vectors, by their weights (B, H, n, ·), to values (B, H, n, d)."""
         summed = sums.flatten(1, 2) @ vectors
         return torch.unflatten(summed, 1, sums.shape[1:3]) @ heads.matrices(weight).mT
+
+
+class _SharedMLP:
+    """An MLP whose hidden units a crew shares: its weights are 4 MB, and reading them is the work.
+
+    Parameters
+    ----------
+    mlp
+        Its weights are read where they are.
+    crew
+        Divides the hidden units.
+    """
+
+    def __init__(self, mlp: MLPBlock, crew: Crew) -> None:
+        self._act, self._bias, self._crew = mlp.act, mlp.lin2.bias.detach(), crew
+        self._shares = list(
+            zip(
+                mlp.lin1.weight.detach().chunk(crew.size),
+                mlp.lin1.bias.detach().chunk(crew.size),
+                mlp.lin2.weight.detach().chunk(crew.size, dim=1),
+                strict=True,
+            )
+        )
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map (B, n, C) to the same shape."""
+
+        def some(share: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+            inwards, bias, outwards = share
+            return F.linear(self._act(F.linear(x, inwards, bias)), outwards)
+
+        first, *others = self._crew.share(some, self._shares)
+        return sum(others, first + self._bias)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

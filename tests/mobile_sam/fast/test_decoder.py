@@ -9,12 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mobile_sam.fast.crew import Crew
 from mobile_sam.fast.decoder import PROMPTS_AT_ONCE, FastDecoder, foldable
 from mobile_sam.fast.forms import PlainDecoder, decoder_form
+from mobile_sam.fast.thin import MOST_TOKENS
 from mobile_sam.modeling import MaskDecoder, Sam
 
 SIDE = 128  # of small_sam
-KINDS = ('point', 'points', 'box', 'points box', 'mask', 'points box mask')
+KINDS = ('point', 'points', 'many points', 'box', 'points box', 'mask', 'points box mask')
 Encoded = tuple[Tensor, Tensor]
 
 
@@ -31,8 +33,9 @@ def fast(small_sam: Sam) -> FastDecoder:
 def prompts(sam: Sam, kind: str, count: int) -> tuple[Encoded, bool]:
     """Encode some prompts of a kind; whether they have masks."""
     source = torch.Generator().manual_seed(count)
-    points = torch.rand(count, 3, 2, generator=source) * SIDE
-    labels = torch.tensor([1, 0, 1]).expand(count, 3)
+    number = MOST_TOKENS if 'many' in kind else 3
+    points = torch.rand(count, number, 2, generator=source) * SIDE
+    labels = torch.tensor([1, 0] * number)[:number].expand(count, number)
     boxes = torch.rand(count, 4, generator=source) * SIDE
     masks = torch.randn(count, 1, SIDE // 4, SIDE // 4, generator=source)
     with torch.no_grad():
@@ -100,17 +103,34 @@ def test_order_and_company_do_not_matter(
         torch.testing.assert_close(one, single, rtol=1e-5, atol=1e-5)
 
 
-def test_threads_do_not_matter(small_sam: Sam, fast: FastDecoder, features: Tensor) -> None:
-    (sparse, _), _ = prompts(small_sam, 'point', 2)
+@pytest.mark.parametrize('kind', ['point', 'mask'])
+def test_threads_do_not_matter(small_sam: Sam, features: Tensor, kind: str) -> None:
+    (sparse, dense), masked = prompts(small_sam, kind, 2)
     threads, found = torch.get_num_threads(), []
     try:
-        for number in (1, 2):
+        for number, members in ((1, 1), (2, 2), (2, 3)):
             torch.set_num_threads(number)
+            fast = FastDecoder(small_sam.prompt_encoder, small_sam.mask_decoder, Crew(members))
             image = fast.image_side(features[0])
-            found.append([logits for logits, _ in fast.decode(image, sparse, None, True)])
+            drawn = fast.decode(image, sparse, dense if masked else None, True)
+            found.append(torch.stack([logits for logits, _ in drawn]))
     finally:
         torch.set_num_threads(threads)
-    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-5)
+    for other in found[1:]:
+        torch.testing.assert_close(found[0], other, rtol=1e-5, atol=1e-5)
+
+
+def test_a_prompt_far_from_others_in_scale(small_sam: Sam, features: Tensor) -> None:
+    """Sums that nearly cancel and scores that would overflow: the norms' lengths stay right."""
+    fast = FastDecoder(small_sam.prompt_encoder, small_sam.mask_decoder)
+    (sparse, dense), _ = prompts(small_sam, 'point', 1)
+    for factor in (1e-3, 30.0):
+        logits, _ = plainly(small_sam, factor * features, (factor * sparse, dense), True)
+        image = fast.image_side(factor * features[0])
+        ours, _ = next(fast.decode(image, factor * sparse, None, True))
+        torch.testing.assert_close(
+            ours, logits[0], rtol=1e-4, atol=3e-5 * float(logits.abs().max())
+        )
 
 
 def test_golden_decoder(

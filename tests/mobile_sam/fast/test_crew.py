@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+
+from mobile_sam.fast.crew import Crew
+
+
+@pytest.mark.parametrize('size', [1, 2, 3])
+def test_parts_are_shared_in_order(size: int) -> None:
+    crew = Crew(size)
+    assert crew.run(lambda: crew.share(lambda part: part * part, list(range(7)))) == [
+        part * part for part in range(7)
+    ]
+
+
+def test_each_member_is_a_thread_with_one_of_torch_and_the_caller_keeps_his() -> None:
+    crew, before = Crew(2), torch.get_num_threads()
+    together = threading.Barrier(2, timeout=30)
+
+    def who(_: int) -> tuple[int, int, bool]:
+        together.wait()  # so that one member cannot do both
+        return threading.get_ident(), torch.get_num_threads(), torch.is_inference_mode_enabled()
+
+    found = crew.run(lambda: crew.share(who, [0, 1]))
+    assert len({ident for ident, _, _ in found} | {threading.get_ident()}) == 3
+    assert [threads for _, threads, _ in found] == [1, 1]
+    assert all(inference for _, _, inference in found)
+    assert torch.get_num_threads() == before
+    later: list[int] = []
+    thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert later == [before]
+
+
+@pytest.mark.parametrize('failing', [0, 1])
+def test_errors_come_back_when_all_have_ended(failing: int) -> None:
+    crew, ended = Crew(2), []
+
+    def work(part: int) -> None:
+        try:
+            if part == failing:
+                raise ValueError('no')
+        finally:
+            ended.append(part)
+
+    with pytest.raises(ValueError, match='no'):
+        crew.run(lambda: crew.share(work, [0, 1]))
+    assert sorted(ended) == [0, 1]
+    assert crew.run(lambda: crew.share(str, [0, 1])) == ['0', '1']
