@@ -101,7 +101,7 @@ class AnnotatorWidget(QWidget):
         self.prompt_panel = PromptPanel(self.controller.hover)
         self.batch_panel = BatchPanel()
         self.candidate_panel = CandidatePanel(self.controller.prompted_only)
-        self.labels_panel = LabelsPanel(self.controller.overlap)
+        self.labels_panel = LabelsPanel(self.controller.overlap, self.controller.colours.by_class)
         self.tidy_box = TidyBox(self.controller.tidy)
         self.candidate_panel.add_options(self.tidy_box)
         self.overlap_question = OverlapQuestion()
@@ -165,6 +165,7 @@ class AnnotatorWidget(QWidget):
         controller.image_changed.connect(self._show_layers)
         controller.labels_changed.connect(self._show_layers)
         controller.overlap_asked.connect(self.overlap_question.ask)
+        controller.colours.changed.connect(self._show_colours)
         controller.timing_changed.connect(self._show_times)
         controller.encoding_changed.connect(self._show_encoding)
         controller.plane_changed.connect(self.seeing.follow)
@@ -194,6 +195,7 @@ class AnnotatorWidget(QWidget):
         self.candidate_panel.previous_clicked.connect(controller.previous_candidate)
         self.labels_panel.labels_chosen.connect(controller.set_labels)
         self.labels_panel.overlap_chosen.connect(partial(setattr, controller, 'overlap'))
+        self.labels_panel.by_class_chosen.connect(partial(setattr, controller.colours, 'by_class'))
         self.overlap_question.answered.connect(controller.answer_overlap)
         self.image_panel.image_chosen.connect(controller.set_image)
         self.image_panel.choice_made.connect(controller.set_choice)
@@ -287,6 +289,10 @@ class AnnotatorWidget(QWidget):
         self.prompt_panel.show_hover(on)
         keep_option('hover', on)
 
+    def _show_colours(self, by_class: bool) -> None:
+        self.labels_panel.show_by_class(by_class)
+        keep_option('colours', 'class' if by_class else 'id')
+
     def _choose_device(self, device: str) -> None:
         self.model.choose_device(device)
         keep_option('device', device)
@@ -302,6 +308,8 @@ class AnnotatorWidget(QWidget):
         if options.overlap != before.overlap:
             self.controller.overlap = OverlapRule(options.overlap)
             self.labels_panel.show_overlap(self.controller.overlap)
+        if options.colours != before.colours:
+            self.controller.colours.by_class = options.colours == 'class'
 
     # -- showing
 

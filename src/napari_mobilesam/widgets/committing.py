@@ -23,6 +23,7 @@ from napari_mobilesam.engine import (
 )
 from napari_mobilesam.layers import NotAnnotatable
 
+from .label_colours import LabelColours
 from .label_features import LabelFeatures
 from .labels_target import LabelsTarget
 from .sessions import Sessions
@@ -79,8 +80,15 @@ class Committer(QObject):
         Who has the candidate, or is about to.
     overlap
         What becomes of pixels that belong to other objects.
+    colours_by_class
+        Whether objects are coloured by class, not each in its own colour.
     parent
         Qt parent.
+
+    Attributes
+    ----------
+    colours
+        How objects are coloured.
 
     Signals
     -------
@@ -112,6 +120,7 @@ class Committer(QObject):
         bridge: WorkerBridge,
         inference: Inference,
         overlap: OverlapRule,
+        colours_by_class: bool = False,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
@@ -131,6 +140,7 @@ class Committer(QObject):
         self._follow_timer.setSingleShot(True)
         self._follow_timer.timeout.connect(self._follow)
         self._features = LabelFeatures(self)
+        self.colours = LabelColours(colours_by_class, self)
         self.labels_changed.connect(self._follow_features)
         inference.failed.connect(self.forget_wish)
         inference.candidate_changed.connect(self._on_candidate)
@@ -166,6 +176,7 @@ class Committer(QObject):
         """Let go of the labels; what is in them stays."""
         self._follow_timer.stop()
         self._features.follow(None, None)
+        self.colours.follow(None, None)
         self._on_arrival = False
         self._ask_nothing()
         self._open(None)
@@ -175,6 +186,7 @@ class Committer(QObject):
 
     def _follow_features(self) -> None:
         self._features.follow(self.labels, self.session)
+        self.colours.follow(self.labels, self.session)
 
     @property
     def pending(self) -> bool:

@@ -98,13 +98,19 @@ class AnnotatorController(AnnotatorSignals):
         self._hover.changed.connect(self._on_hover)
         self._hover.failed.connect(self._on_hover_failed)
         self._committer = committer = Committer(
-            self._viewer, bridge, inference, OverlapRule(options.overlap), self
+            self._viewer,
+            bridge,
+            inference,
+            OverlapRule(options.overlap),
+            options.colours == 'class',
+            self,
         )
         committer.labels_changed.connect(self.labels_changed)
         committer.prompts_restored.connect(self._predict)
         committer.status_changed.connect(self.status_changed)
         committer.committed.connect(self.committed)
         committer.overlap_asked.connect(self.overlap_asked)
+        self.colours = committer.colours
         self.actions = ObjectActions(self._viewer, bridge, model, committer, inference, self)
 
         self.many = many = Many(self._viewer, bridge, model, inference, committer, self)

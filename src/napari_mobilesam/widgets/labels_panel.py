@@ -36,12 +36,15 @@ class LabelsPanel(Section):
     labels_chosen (Labels or None)
         None stands for a new layer.
     overlap_chosen (OverlapRule)
+    by_class_chosen (bool)
+        Whether objects are coloured by class.
     """
 
     labels_chosen = Signal(object)
     overlap_chosen = Signal(object)
+    by_class_chosen = Signal(bool)
 
-    def __init__(self, overlap: OverlapRule) -> None:
+    def __init__(self, overlap: OverlapRule, by_class: bool = False) -> None:
         super().__init__('Labels')
         self.labels = LayerCombo('new layer')
         self.overlap = QComboBox()
@@ -50,20 +53,38 @@ class LabelsPanel(Section):
             self.overlap.addItem(title, rule)
         self.overlap.setCurrentIndex(self.overlap.findData(overlap))
         self.overlap.setToolTip('What happens to pixels that two objects claim')
+        self.colours = QComboBox()
+        self.colours.setMinimumWidth(80)
+        for title, by in (('one for each object', False), ('by class', True)):
+            self.colours.addItem(title, by)
+        self.colours.setToolTip(
+            'How objects are coloured in the Labels layer.\n'
+            'The colours of classes are chosen under Classes, above.'
+        )
+        self.show_by_class(by_class)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow('Into', self.labels)
         form.addRow('Overlap', self.overlap)
+        form.addRow('Colours', self.colours)
         self.body.addLayout(form)
         self.labels.chosen.connect(self.labels_chosen)
         self.overlap.currentIndexChanged.connect(
             lambda _index: self.overlap_chosen.emit(self.overlap.currentData())
+        )
+        self.colours.currentIndexChanged.connect(
+            lambda _index: self.by_class_chosen.emit(self.colours.currentData())
         )
 
     def show_overlap(self, rule: OverlapRule) -> None:
         """Show the overlap rule; tells nobody."""
         with QSignalBlocker(self.overlap):
             self.overlap.setCurrentIndex(self.overlap.findData(rule))
+
+    def show_by_class(self, by_class: bool) -> None:
+        """Show how objects are coloured; tells nobody."""
+        with QSignalBlocker(self.colours):
+            self.colours.setCurrentIndex(self.colours.findData(by_class))
 
     def show_labels(self, layers: list[Layer], current: Labels | None) -> None:
         """List the Labels layers."""

@@ -32,6 +32,8 @@ class Options:
         Mode of the intensity mapping: `'percentile'`, `'stack'`, `'displayed'` or `'full'`.
     overlap
         `'keep'` or `'replace'`.
+    colours
+        `'id'` or `'class'`: what gives objects their colour.
     hover
         Whether what a click would give is shown under the mouse.
     """
@@ -43,6 +45,7 @@ class Options:
     cache_folder: str = ''
     intensity: str = 'percentile'
     overlap: str = 'keep'
+    colours: str = 'id'
     hover: bool = True
 
 
@@ -55,6 +58,7 @@ _PLACES = {
     'cache_folder': 'model',
     'intensity': 'picture',
     'overlap': 'labels',
+    'colours': 'labels',
     'hover': 'prompts',
 }
 
