@@ -33,9 +33,24 @@ def test_every_tool(make_napari_viewer: Any, qtbot: Any) -> None:
     def asked() -> Any:
         return segmenter.decoded[-1]
 
+    # Before any click: what it would give, its score and size, and the others by Tab and wheel.
+    panel = desk.widget.candidate_panel
+    desk.mouse.move(image, (0, row, column))
+    desk.quiet()
+    assert panel.score.text() == 'under the mouse: 0.90'
+    assert 'µm²' not in panel.rows[0].text() and '≈' in panel.rows[0].text()
+    desk.key(Qt.Key.Key_Tab)
+    assert panel.score.text() == 'under the mouse: 0.70'
+    desk.wheel((0, row, column), -120, ALT)
+    assert panel.rank.text() == '3 / 3'
+    desk.click(0, row, column)
+    assert controller.candidate.rank == 2, 'the click shows what was seen before it'
+    desk.key(Qt.Key.Key_Escape)
+    desk.mouse.leave()
+    assert panel.score.text() == 'no candidate'
+
     # Alt and the wheel go through the candidates; the panel has all of their scores and sizes.
     desk.click(0, row, column)
-    assert desk.widget.hints.shown == ('commit', 'candidates')
     rows = desk.widget.candidate_panel.rows
     assert [one.text()[:4] for one in rows] == ['0.90', '0.70', '0.50']
     desk.wheel((0, row, column), -120, ALT)

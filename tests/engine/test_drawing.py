@@ -79,6 +79,10 @@ def test_a_hover_lies_where_the_mask_lies(frame: Frame | None, limit: int) -> No
     np.testing.assert_allclose(places.mean(axis=0), CENTRES[0], atol=1)
     distances = np.linalg.norm(places - CENTRES[0], axis=1)
     assert distances.max() == pytest.approx(RADIUS, abs=2.5)
+    assert drawing.n_pixels == pytest.approx(np.pi * RADIUS**2, rel=0.12)
+    row, column = CENTRES[0]
+    around = (row - RADIUS, column - RADIUS, row + RADIUS, column + RADIUS)
+    np.testing.assert_allclose(drawing.extent, around, atol=2 * steps.max())
 
 
 def test_parts_away_from_the_mouse_are_left_out_of_a_hover() -> None:

@@ -148,6 +148,11 @@ def test_hover_is_the_best_of_a_click(segmenter: SamSegmenter, embedding: Embedd
     assert len(hover) == 1
     assert hover.score() == pytest.approx(click.score(), abs=1e-6)
     np.testing.assert_allclose(hover.logits[0], click.logits[click.best], rtol=0, atol=1e-5)
+    for rank, index in enumerate((*click.order, click.best)):
+        hover = segmenter.hover(embedding, POINT.points[0], rank)
+        np.testing.assert_allclose(hover.logits[0], click.logits[index], rtol=0, atol=1e-5)
+        others = [click.score(i) for i in click.order if i != index]
+        np.testing.assert_allclose(hover.others, others, atol=1e-6)
     with pytest.raises(PromptOutsidePlaneError):
         segmenter.hover(embedding, (95, 3))
 

@@ -134,13 +134,17 @@ class FakeSegmenter:
             logits, np.array(scores, np.float32), embedding.original_size, embedding.input_size
         )
 
-    def hover(self, embedding: Embedding, point: tuple[float, float]) -> Candidates:
+    def hover(self, embedding: Embedding, point: tuple[float, float], rank: int = 0) -> Candidates:
         prompts = Prompts((point,), (True,)).clipped(embedding.original_size)
         self.hovered.append(prompts.points[0])
         found = self._find(embedding, prompts)
-        best = slice(found.best, found.best + 1)
+        chosen = found.order[rank % len(found)]
         return Candidates(
-            found.logits[best], found.scores[best], found.original_size, found.input_size
+            found.logits[[chosen]],
+            found.scores[[chosen]],
+            found.original_size,
+            found.input_size,
+            tuple(found.score(index) for index in found.order if index != chosen),
         )
 
     def decode_many(

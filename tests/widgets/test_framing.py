@@ -10,7 +10,7 @@ import pytest
 from napari.layers import Shapes
 from pictures import CENTRES, RADIUS, disc, iou, plane
 
-from napari_mobilesam.engine import Frame
+from napari_mobilesam.engine import Frame, Prompts
 from napari_mobilesam.layers import ImageChannel, PictureChoice
 
 Bench = Callable[..., Any]
@@ -65,6 +65,25 @@ def test_small_objects_are_told_and_looked_at_closely(bench: Bench) -> None:
     assert one.controller.source.frame is None
     assert frames(one) == []
     assert said[-1] == ('', False)
+
+
+def test_small_objects_are_told_under_the_mouse_before_any_click(bench: Bench) -> None:
+    one = bench(small_objects())
+    said: list[tuple[str, bool]] = []
+    one.controller.guard_changed.connect(lambda *guard: said.append(guard))
+    one.hover(*SECOND)
+    assert said == [('Small for the model: 1 model pixel = 2.5 of yours.', False)]
+    one.controller.mouse_left()
+    assert len(said) == 1, 'the line and its button are still there when the mouse gets to them'
+    one.viewer.canvas.size, one.viewer.scene.camera.zoom = (100, 100), 0.01
+    one.controller.encode_view()
+    one.quiet()
+    frame = one.controller.source.frame
+    assert frame is not None
+    assert min(frame.shape) < 500, 'the neighbourhood of what was under the mouse'
+    assert frame.holds(Prompts((SECOND,), (True,)))
+    one.hover(*SECOND)
+    assert said[-1][0].startswith('Only the frame is encoded')
 
 
 def test_prompts_beside_the_frame_are_answered_on_the_whole_plane(bench: Bench) -> None:

@@ -172,6 +172,51 @@ def test_off_at_will(bench: Bench) -> None:
     assert told == [False, True]
 
 
+def test_all_masks_can_be_seen_before_a_click_which_then_shows_the_same(bench: Bench) -> None:
+    one = bench()
+    told: list[Any] = []
+    one.controller.hovered_changed.connect(told.append)
+    one.press('N')
+    assert not told, 'there is nothing to go through'
+    one.hover(0, *FIRST)
+    assert told[-1].scores == pytest.approx((0.9, 0.7, 0.5))
+    assert told[-1].rank == 0
+    middle = told[-1].n_pixels
+    assert middle == pytest.approx(np.pi * RADIUS**2, rel=0.1)
+    one.press('N')
+    assert (told[-1].rank, told[-1].n_pixels > middle) == (1, True), 'the group'
+    one.press('N')
+    assert (told[-1].rank, told[-1].n_pixels < middle) == (2, True), 'the part'
+    one.press('N')
+    assert told[-1].rank == 0
+    one.press('Shift-N')
+    assert told[-1].rank == 2
+    one.hover(0, *SECOND)
+    assert told[-1].rank == 2, 'a hand is never still'
+    seen = one.hovered.data[0] > 0
+
+    one.click(0, *SECOND)
+    assert told[-1] is None
+    assert one.controller.candidate.rank == 2
+    assert one.controller.candidate.score == pytest.approx(0.5)
+    assert iou(one.controller.candidate.mask(), seen) > 0.95
+    one.press('Enter')
+    one.hover(0, *THIRD)
+    assert told[-1].rank == 0, 'the next object begins with the best'
+    one.click(0, *THIRD)
+    assert one.controller.candidate.rank == 0
+
+
+def test_more_prompts_are_answered_by_their_one_mask(bench: Bench) -> None:
+    one = bench()
+    one.hover(0, *FIRST)
+    one.press('N')
+    one.prompts.add_point((0, *FIRST))
+    one.prompts.add_point((0, *SECOND))
+    one.quiet()
+    assert one.controller.candidate.rank == 0
+
+
 def test_a_model_that_fails_turns_it_off_and_says_so(bench: Bench) -> None:
     one = bench()
     one.segmenter.fail_with = RuntimeError('no memory')

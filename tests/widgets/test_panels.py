@@ -170,7 +170,8 @@ def test_candidate(qtbot: Any) -> None:
     qtbot.addWidget(panel)
     panel.show()
     assert not panel.commit.isEnabled()
-    assert not any(row.isVisible() for row in panel.rows)
+    assert not any(row.isEnabled() for row in panel.rows)
+    height = panel.sizeHint().height()
     panel.show_candidate([0.934, 0.8, 0.1], ['12 px', '90 px', '3 px'], 1)
     assert panel.score.text() == 'score 0.80'
     assert panel.rank.text() == '2 / 3'
@@ -182,7 +183,7 @@ def test_candidate(qtbot: Any) -> None:
     assert sent.args == [2]
     assert [row.isChecked() for row in panel.rows] == [False, True, False], 'when it is shown'
     panel.show_candidate([float('nan')], ['12 px'], 0)
-    assert [row.isVisible() for row in panel.rows] == [True, False, False]
+    assert [row.isEnabled() for row in panel.rows] == [True, False, False]
     assert not panel.next.isEnabled()
     assert panel.commit.isEnabled()
     with qtbot.waitSignal(panel.commit_clicked):
@@ -190,8 +191,15 @@ def test_candidate(qtbot: Any) -> None:
     with qtbot.waitSignal(panel.prompted_only_chosen) as sent:
         panel.prompted_only.click()
     assert sent.args == [False]
+    panel.show_hover([0.9, 0.7, 0.5], '≈ 80 px', 1)
+    assert panel.score.text() == 'under the mouse: 0.70'
+    assert panel.rank.text() == '2 / 3'
+    assert [row.text() for row in panel.rows] == ['0.90', '0.70   ≈ 80 px', '0.50']
+    assert not panel.commit.isEnabled(), 'nothing is clicked yet'
     panel.show_nothing()
     assert not panel.commit.isEnabled()
+    assert not any(row.isChecked() for row in panel.rows)
+    assert panel.sizeHint().height() == height, 'the dock rests, whatever there is to show'
 
 
 def test_bars_are_drawn_by_the_event_loop_and_not_at_once(qtbot: Any) -> None:

@@ -227,8 +227,8 @@ class Annotator:
         cancel.check()
         return self._prediction(source, prompts, candidates)
 
-    def hover(self, source: PlaneSource, point: Point) -> Prediction | None:
-        """Return the best mask under the mouse, if that takes no encoding.
+    def hover(self, source: PlaneSource, point: Point, rank: int = 0) -> Prediction | None:
+        """Return one mask under the mouse, if that takes no encoding.
 
         Parameters
         ----------
@@ -236,11 +236,13 @@ class Annotator:
             The plane.
         point : tuple of (row, column)
             In its pixels.
+        rank : int
+            Which of the masks, as of `Segmenter.hover`; by default the best.
 
         Returns
         -------
         Prediction or None
-            Its candidates are the best mask alone: draw its `coarse_patch`. None where the plane
+            Its candidates are that mask alone: draw its `coarse_patch`. None where the plane
             (or the frame, if the point lies on it) has no embedding in memory, or the point
             lies beside the plane: a hover never waits.
         """
@@ -253,7 +255,7 @@ class Annotator:
             return None
         (local,) = source.region.localised(prompts, embedding.original_size).points
         try:
-            candidates = self._segmenter.hover(embedding, local)
+            candidates = self._segmenter.hover(embedding, local, rank)
         except PromptOutsidePlaneError:
             return None
         return self._prediction(source, prompts, candidates)

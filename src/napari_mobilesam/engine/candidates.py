@@ -39,6 +39,14 @@ def best_index(scores: NDArray[np.floating]) -> int:
     return int(np.argmax(np.where(np.isnan(scores), -np.inf, scores)))
 
 
+def ranking(scores: NDArray[np.floating]) -> tuple[int, ...]:
+    """Return all indices from the highest score to the lowest; equals as they are, NaN last."""
+    values = np.asarray(scores)
+    return tuple(
+        int(i) for i in np.argsort(-np.where(np.isnan(values), -np.inf, values), kind='stable')
+    )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
     """Masks offered for one object, as low-resolution logits.
@@ -51,6 +59,8 @@ class Candidates:
         The decoder's estimate of each mask's quality (intersection over union), nominally 0..1.
     original_size, input_size : tuple of (int, int)
         As in `Embedding`.
+    others : tuple of float
+        Scores of further masks that there are for the same prompts, and that were left out.
 
     Raises
     ------
@@ -62,6 +72,7 @@ class Candidates:
     scores: NDArray[np.float32]
     original_size: tuple[int, int]
     input_size: tuple[int, int]
+    others: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         logits = np.array(self.logits, np.float32)
@@ -94,8 +105,7 @@ class Candidates:
     @property
     def order(self) -> tuple[int, ...]:
         """All indices from the best to the worst."""
-        scores = np.where(np.isnan(self.scores), -np.inf, self.scores)
-        return tuple(int(i) for i in np.argsort(-scores, kind='stable'))
+        return ranking(self.scores)
 
     def score(self, index: int | None = None) -> float:
         """Return the score of a candidate, by default of the best."""

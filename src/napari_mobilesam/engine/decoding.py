@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .candidates import best_index
+from .candidates import ranking
 from .embedding import Embedding
 from .prompts import Point, Prompts
 
@@ -69,16 +69,20 @@ class SamDecoding:
                         decoded[alike[first + row]] = logits, scores
         return [decoded[index] for index in range(len(objects))]
 
-    def best(self, embedding: Embedding, prompts: Prompts) -> Decoded:
-        """Decode one object, and draw only the mask with the best score."""
+    def one(
+        self, embedding: Embedding, prompts: Prompts, rank: int = 0
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], tuple[float, ...]]:
+        """Decode one object and draw only one mask, by its rank; with the scores of the others."""
         import torch
 
         with torch.inference_mode():
             found = next(self._attend(embedding, [prompts]))[1]
             scores = found.scores[0].float().cpu().numpy()
-            best = best_index(scores)
-            logits = found.draw(0, [best]).float().cpu().numpy()
-        return logits, scores[best : best + 1]
+            order = ranking(scores)
+            chosen = order[rank % len(order)]
+            logits = found.draw(0, [chosen]).float().cpu().numpy()
+        others = tuple(float(scores[index]) for index in order if index != chosen)
+        return logits, scores[chosen : chosen + 1], others
 
     def propose(
         self, embedding: Embedding, points: Sequence[Point], min_score: float

@@ -40,6 +40,27 @@ class Drawing:
     grid: tuple[int, int]
     frame: Frame
 
+    @property
+    def n_pixels(self) -> int:
+        """Size of the object in pixels of the plane; an estimate where it is drawn coarsely."""
+        ratio = self.frame.height * self.frame.width / (self.grid[0] * self.grid[1])
+        return round(int(np.count_nonzero(self.values)) * ratio)
+
+    @property
+    def extent(self) -> tuple[float, float, float, float] | None:
+        """First row and column of the object in the plane, and those behind the last; if any."""
+        ends = []
+        offsets = (self.frame.row, self.frame.column)
+        for axis, corner, offset in zip((1, 0), self.corner, offsets, strict=True):
+            found = np.flatnonzero(self.values.any(axis=axis))
+            if not found.size:
+                return None
+            step = self.frame.shape[1 - axis] / self.grid[1 - axis]
+            first, last = int(found[0]) + corner, int(found[-1]) + 1 + corner
+            ends.append((offset + first * step, offset + last * step))
+        (top, bottom), (left, right) = ends
+        return top, left, bottom, right
+
 
 def draw_patch(patch: Patch, limit: int = CANDIDATE_GRID) -> Drawing:
     """Draw a patch of a plane: pixel by pixel round the object, or coarser beyond `limit`."""
@@ -60,7 +81,7 @@ def draw_patch(patch: Patch, limit: int = CANDIDATE_GRID) -> Drawing:
 
 
 def draw_hover(prediction: Prediction, prompted_only: bool, limit: int = HOVER_GRID) -> Drawing:
-    """Draw the best mask of a prediction, decided on the logits and not at full size."""
+    """Draw the mask of a hover, decided on the logits and not at full size."""
     grid = grid_within(prediction.frame.shape, limit)
     patch = prediction.coarse_patch(grid, prompted_only=prompted_only)
     return Drawing(outline(patch.mask, 1), patch.corner, grid, prediction.frame)

@@ -48,8 +48,8 @@ class Segmenter(Protocol):
     def decode(self, embedding: Embedding, prompts: Prompts) -> Candidates:
         """Offer masks for prompts in (row, column) pixels of the encoded picture."""
 
-    def hover(self, embedding: Embedding, point: Point) -> Candidates:
-        """Offer the one best mask for a positive point, as fast as the mouse moves."""
+    def hover(self, embedding: Embedding, point: Point, rank: int = 0) -> Candidates:
+        """Offer one mask for a positive point, by its rank, as fast as the mouse moves."""
 
     def decode_many(
         self,
@@ -284,8 +284,8 @@ class SamSegmenter:
         (decoded,) = self._on_device(lambda: self._decode(embedding, [prompts]))
         return Candidates(*decoded, embedding.original_size, embedding.input_size)
 
-    def hover(self, embedding: Embedding, point: Point) -> Candidates:
-        """Offer the best mask for a positive point: what a click there would show first.
+    def hover(self, embedding: Embedding, point: Point, rank: int = 0) -> Candidates:
+        """Offer one mask for a positive point: by default what a click there would show first.
 
         Parameters
         ----------
@@ -293,11 +293,14 @@ class SamSegmenter:
             Of the picture, made with this model.
         point : tuple of (row, column)
             In pixels of the picture.
+        rank : int
+            Which of the masks, counted from the best; beyond the last it begins again.
 
         Returns
         -------
         Candidates
-            Exactly one; its `patch` on a coarse grid costs next to nothing.
+            Exactly one, with the scores of the others; its `patch` on a coarse grid costs next to
+            nothing.
 
         Raises
         ------
@@ -305,8 +308,10 @@ class SamSegmenter:
             If the point does not lie on the picture.
         """
         prompts = Prompts((point,), (True,)).clipped(embedding.original_size)
-        decoded = self._on_device(lambda: self._decoder().best(embedding, prompts))
-        return Candidates(*decoded, embedding.original_size, embedding.input_size)
+        logits, score, others = self._on_device(
+            lambda: self._decoder().one(embedding, prompts, rank)
+        )
+        return Candidates(logits, score, embedding.original_size, embedding.input_size, others)
 
     def decode_many(
         self,

@@ -42,7 +42,7 @@ from .tidy_box import TidyBox
 if TYPE_CHECKING:
     import napari
 
-    from .predicting import Shown
+    from .predicting import Hovered, Shown
 
 
 class AnnotatorWidget(QWidget):
@@ -159,6 +159,7 @@ class AnnotatorWidget(QWidget):
         controller, model = self.controller, self.model
         controller.status_changed.connect(self.status.show_status)
         controller.candidate_changed.connect(self._show_candidate)
+        controller.hovered_changed.connect(self._show_hovered)
         controller.committed.connect(lambda _record: self.hints.done('commit'))
         controller.tool_changed.connect(self._show_tool)
         controller.hover_changed.connect(self._show_hover)
@@ -342,6 +343,16 @@ class AnnotatorWidget(QWidget):
             [area_text(image, shown.source.key, shown.sizes[i]) for i in candidates.order],
             shown.rank,
         )
+
+    def _show_hovered(self, hovered: Hovered | None) -> None:
+        image = self.controller.image
+        if self.controller.candidate is not None or image is None:
+            return
+        if hovered is None:
+            self.candidate_panel.show_nothing()
+        else:
+            size = f'≈ {area_text(image, hovered.source.key, hovered.n_pixels)}'
+            self.candidate_panel.show_hover(hovered.scores, size, hovered.rank)
 
     def _show_tool(self) -> None:
         self.prompt_panel.show_tool(self.controller.tool, self.controller.polarity)

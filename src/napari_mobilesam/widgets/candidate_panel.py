@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QSizePolicy,
     QWidget,
 )
 
@@ -20,6 +21,7 @@ from .shortcuts import describe
 
 # Part, object and group: no model of the family offers more.
 _ROWS = 3
+_NONE = '–'
 
 
 class CandidatePanel(Section):
@@ -89,7 +91,9 @@ class CandidatePanel(Section):
         row = QPushButton()
         row.setCheckable(True)
         row.setStyleSheet('text-align: left; padding: 2px 6px;')
-        row.setToolTip('Show this candidate; Alt and the wheel go through them, too')
+        # Their texts change with each move of the mouse: the dock is not to be laid out for that.
+        row.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        row.setToolTip('Show this candidate; over the picture Tab goes through them, too')
         row.clicked.connect(lambda: self._choose(place))
         return row
 
@@ -103,20 +107,33 @@ class CandidatePanel(Section):
 
     def show_candidate(self, scores: Sequence[float], sizes: Sequence[str], rank: int) -> None:
         """Show the numbers of all candidates, from the best, and which of them is on display."""
+        self._show(scores, sizes, rank)
+        self.score.setFormat(f'score {scores[rank]:.2f}')
+        for place, row in enumerate(self.rows):
+            row.setEnabled(place < len(scores))
+        self.commit.setEnabled(True)
+
+    def show_hover(self, scores: Sequence[float], size: str, rank: int) -> None:
+        """Show what a click would give: of the masks that there are, one is drawn."""
+        sizes = [size if place == rank else '' for place in range(len(scores))]
+        self._show(scores, sizes, rank)
+        self.score.setFormat(f'under the mouse: {scores[rank]:.2f}')
+        for row in self.rows:
+            row.setEnabled(False)
+        self.commit.setEnabled(False)
+
+    def _show(self, scores: Sequence[float], sizes: Sequence[str], rank: int) -> None:
         self._rank = rank
         score = scores[rank]
         known = score if score == score else 0.0  # the only test that NaN fails
         self.score.setValue(round(1000 * min(max(known, 0.0), 1.0)))
-        self.score.setFormat(f'score {score:.2f}')
         self.rank.setText(f'{rank + 1} / {len(scores)}')
         for place, row in enumerate(self.rows):
-            row.setVisible(place < len(scores))
-            if place < len(scores):
-                row.setText(f'{scores[place]:.2f}   {sizes[place]}')
-                row.setChecked(place == rank)
+            there = place < len(scores)
+            row.setText(f'{scores[place]:.2f}   {sizes[place]}'.rstrip() if there else _NONE)
+            row.setChecked(there and place == rank)
         for widget in (self.previous, self.next):
             widget.setEnabled(len(scores) > 1)
-        self.commit.setEnabled(True)
 
     def show_nothing(self) -> None:
         """There is no candidate."""
@@ -124,7 +141,9 @@ class CandidatePanel(Section):
         self.score.setFormat('no candidate')
         self.rank.setText('– / –')
         for row in self.rows:
-            row.setVisible(False)
+            row.setText(_NONE)
+            row.setChecked(False)
+            row.setEnabled(False)
         for widget in (self.previous, self.next, self.commit):
             widget.setEnabled(False)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class CanvasKeys(QObject):
-    """Make Tab and the wheel with Alt go through the candidates while one is on display.
+    """Make Tab and the wheel with Alt go through the candidates, before a click and after it.
 
     Qt moves the focus with Tab before napari's key bindings see it, and napari goes through its
     layers with Alt and the wheel. At all other times, and on all other widgets, both do what they
@@ -48,7 +48,7 @@ class CanvasKeys(QObject):
         if event.type() == QEvent.Type.Leave:
             self._controller.mouse_left()
             return False
-        if self._controller.tool is None or self._controller.candidate is None:
+        if self._controller.tool is None or not self._controller.offers:
             return False
         if isinstance(event, QWheelEvent):
             return self._turn(event)

@@ -44,12 +44,11 @@ from .shortcuts import Keymap
 
 if TYPE_CHECKING:
     from napari_mobilesam.engine import Session, TidyOptions
-    from napari_mobilesam.engine.drawing import Drawing
 
     from .bridge import WorkerBridge
     from .model import ModelKeeper
     from .options import Options
-    from .predicting import Shown
+    from .predicting import Hovered, Shown
 
 
 class AnnotatorController(AnnotatorSignals):
@@ -172,6 +171,11 @@ class AnnotatorController(AnnotatorSignals):
     def candidate(self) -> Shown | None:
         """The candidate on display."""
         return self._inference.candidate
+
+    @property
+    def offers(self) -> bool:
+        """Whether candidates are on display, or what a click would give: to be gone through."""
+        return self.candidate is not None or self._hover.shown is not None
 
     @property
     def source(self) -> PlaneSource | None:
@@ -336,10 +340,14 @@ class AnnotatorController(AnnotatorSignals):
             self._inference.choose(shown.prediction.candidates.order[place])
 
     def next_candidate(self) -> None:
-        self._inference.cycle(1)
+        self._cycle(1)
 
     def previous_candidate(self) -> None:
-        self._inference.cycle(-1)
+        self._cycle(-1)
+
+    def _cycle(self, by: int) -> None:
+        part = self._hover if self.candidate is None else self._inference
+        part.cycle(by)
 
     def encode_view(self) -> None:
         self._framing.look_closer()
@@ -514,12 +522,12 @@ class AnnotatorController(AnnotatorSignals):
     def _predict(self) -> None:
         if self.source is not None and self._prompts is not None:
             here = Prompts() if self._each else self._prompts.prompts(self.source.key)
-            self._inference.ask(here)
+            self._inference.ask(here, self._hover.rank)
 
     def _on_candidate(self, shown: Shown | None) -> None:
         if self._previews is not None:
             self._previews.show_candidate(shown)
-        self._framing.show_candidate(shown)
+        self._framing.show_object(None if shown is None else shown.drawing)
         self.candidate_changed.emit(shown)
         if shown is not None:
             self._committer.arrived()
@@ -536,9 +544,12 @@ class AnnotatorController(AnnotatorSignals):
         """The mouse is not over the canvas any more."""
         self._hover.stop()
 
-    def _on_hover(self, source: PlaneSource | None, drawing: Drawing | None) -> None:
+    def _on_hover(self, hovered: Hovered | None) -> None:
         if self._previews is not None:
-            self._previews.show_hover(source, drawing)
+            self._previews.show_hover(hovered)
+        if hovered is not None:  # the line stays when the mouse goes to its button
+            self._framing.show_object(hovered.drawing)
+        self.hovered_changed.emit(hovered)
 
     def _on_hover_failed(self, words: str) -> None:
         self.hover_changed.emit(False)

@@ -16,6 +16,8 @@ class AnnotatorSignals(QObject):
         Another Labels layer, or none.
     candidate_changed (Shown or None)
         What is on display.
+    hovered_changed (Hovered or None)
+        What a click would give.
     tool_changed
         Active tool or polarity.
     hover_changed (bool)
@@ -45,6 +47,7 @@ class AnnotatorSignals(QObject):
     image_changed = Signal()
     labels_changed = Signal()
     candidate_changed = Signal(object)
+    hovered_changed = Signal(object)
     tool_changed = Signal()
     hover_changed = Signal(bool)
     status_changed = Signal(str, str)

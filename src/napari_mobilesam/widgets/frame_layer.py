@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.layers import Shapes
 
 from napari_mobilesam import engine
@@ -106,11 +105,3 @@ class FrameLayer:
             above = self._viewer.layers.index(self._image) + 1
             self._viewer.layers.move(len(self._viewer.layers) - 1, above)
         return layer
-
-
-def tight_extent(mask: np.ndarray[Any, Any]) -> tuple[int, int, int, int] | None:
-    """Return first and last-but-one row and column of what a mask has inside, if anything."""
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    if not rows.size:
-        return None
-    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1

@@ -11,19 +11,22 @@ from qtpy.QtCore import QObject, Signal
 from napari_mobilesam.engine import Frame
 from napari_mobilesam.layers import NotAnnotatable, visible_frame
 
-from .frame_layer import FrameLayer, tight_extent
+from .frame_layer import FrameLayer
 
 if TYPE_CHECKING:
     from napari.layers import Image
     from napari.viewer import Viewer
 
     from napari_mobilesam.engine import PlaneSource
+    from napari_mobilesam.engine.drawing import Drawing
 
     from .plane_follower import PlaneFollower
-    from .predicting import Shown
 
 # An object that is shorter than this in pixels of the model loses its shape.
 SMALLEST = 16
+# What was said of one is taken back at one larger than this: the line does not flicker as the mouse
+# goes from object to object.
+_LARGE_ENOUGH = 20
 # So long is it in a frame that is made for it: of 1024.
 _WANTED = 64
 # Of the frame's area; what shows more than that is no closer look.
@@ -62,8 +65,9 @@ class Framing(QObject):
         self._viewer = viewer
         self._follower = follower
         self._layer: FrameLayer | None = None
-        self._object: tuple[int, int, int, int] | None = None
+        self._object: tuple[float, float, float, float] | None = None
         self._said: tuple[str, bool] = ('', False)
+        self._warned = False
 
     # -- life
 
@@ -99,14 +103,9 @@ class Framing(QObject):
             self._layer.show(source)
         self._guard()
 
-    def show_candidate(self, shown: Shown | None) -> None:
-        """Look how large the object under the cursor is for the model."""
-        found = None if shown is None else tight_extent(shown.patch.mask)
-        if shown is None or found is None:
-            self._object = None
-        else:
-            row, column = shown.patch.corner
-            self._object = (found[0] + row, found[1] + column, found[2] + row, found[3] + column)
+    def show_object(self, drawing: Drawing | None) -> None:
+        """Look how large the object under the mouse, or the candidate, is for the model."""
+        self._object = None if drawing is None else drawing.extent
         self._guard()
 
     # -- what the user does
@@ -148,14 +147,16 @@ class Framing(QObject):
         if self._object is None:
             return False
         top, left, bottom, right = self._object
-        return max(bottom - top, right - left) / source.model_pixel < SMALLEST
+        limit = _LARGE_ENOUGH if self._warned else SMALLEST
+        return max(bottom - top, right - left) / source.model_pixel < limit
 
     def _guard(self) -> None:
         source = self._follower.source
         framed = source is not None and source.frame is not None
+        self._warned = source is not None and self._small(source)
         if source is None:
             self._say('', False)
-        elif self._small(source):
+        elif self._warned:
             self._say(f'Small for the model: {scale_text(source.model_pixel)}.', framed)
         elif framed:
             self._say(f'Only the frame is encoded: {scale_text(source.model_pixel)}.', framed)

@@ -12,12 +12,12 @@ from napari_mobilesam.engine import PlaneSource
 from .predicting import hover
 
 if TYPE_CHECKING:
-    from napari_mobilesam.engine.drawing import Drawing
     from napari_mobilesam.engine.prompts import Point
 
     from .bridge import WorkerBridge
     from .inference import Inference
     from .model import ModelKeeper
+    from .predicting import Hovered, Shown
 
 
 class Hover(QObject):
@@ -29,13 +29,13 @@ class Hover(QObject):
 
     Signals
     -------
-    changed (PlaneSource or None, Drawing or None)
-        There is another drawing to show, or none.
+    changed (Hovered or None)
+        There is something else to show, or nothing.
     failed (str)
         The model could not do it; the hover is off now.
     """
 
-    changed = Signal(object, object)
+    changed = Signal(object)
     failed = Signal(str)
 
     def __init__(
@@ -54,8 +54,10 @@ class Hover(QObject):
         self._wanted: Point | None = None
         self._asked: Point | None = None
         self._busy = False
-        self._showing = False
+        self._shown: Hovered | None = None
+        self._rank = 0
         inference.embedded.connect(self._ask)
+        inference.candidate_changed.connect(self._on_candidate)
 
     @property
     def enabled(self) -> bool:
@@ -67,6 +69,29 @@ class Hover(QObject):
         self._enabled = value
         if not value:
             self.stop()
+
+    @property
+    def shown(self) -> Hovered | None:
+        """What is shown now."""
+        return self._shown
+
+    @property
+    def rank(self) -> int:
+        """Which of the masks is shown, counted from the best: a click is to show the same."""
+        return self._rank
+
+    def cycle(self, by: int) -> None:
+        """Show the next mask at the same place, or the one before.
+
+        The choice goes with the mouse, which never rests, until there is a candidate and it is
+        committed or taken away.
+        """
+        if self._shown is None:
+            return
+        self._rank = (self._shown.rank + by) % len(self._shown.scores)
+        self._asked = None
+        if not self._busy:
+            self._ask()
 
     def move(self, point: Point) -> None:
         """Follow the mouse to a (row, column) of the plane on display."""
@@ -85,7 +110,7 @@ class Hover(QObject):
         if self._busy:
             self._busy = False
             self._bridge.cancel('hover')
-        self._show(None, None)
+        self._show(None)
 
     def _ask(self) -> None:
         point, source = self._wanted, self._inference.source
@@ -94,29 +119,33 @@ class Hover(QObject):
             return
         self._asked = point
         self._busy = True
-        prompted_only = self._inference.prompted_only
+        prompted_only, rank = self._inference.prompted_only, self._rank
         self._bridge.submit(
             'hover',
-            lambda _cancel: hover(annotator, source, point, prompted_only),
+            lambda _cancel: hover(annotator, source, point, rank, prompted_only),
             partial(self._on_drawn, source),
             self._on_error,
         )
 
-    def _show(self, source: PlaneSource | None, drawing: Drawing | None) -> None:
-        if drawing is not None or self._showing:
-            self._showing = drawing is not None
-            self.changed.emit(source, drawing)
+    def _show(self, found: Hovered | None) -> None:
+        if found is not self._shown:
+            self._shown = found
+            self.changed.emit(found)
 
-    def _on_drawn(self, source: PlaneSource, drawing: Drawing | None) -> None:
+    def _on_drawn(self, source: PlaneSource, found: Hovered | None) -> None:
         self._busy = False
         if source is not self._inference.source or self._inference.prompted:
             self.stop()
             return
-        if drawing is None:
+        if found is None:
             self._asked = None  # no embedding yet, or beside the plane: may be asked again
-        self._show(source, drawing)
-        if drawing is not None:
+        self._show(found)
+        if found is not None:
             self._ask()
+
+    def _on_candidate(self, shown: Shown | None) -> None:
+        if shown is None:
+            self._rank = 0
 
     def _on_error(self, error: BaseException) -> None:
         self.enabled = False

@@ -100,8 +100,11 @@ class Inference(QObject):
         self._asked = None
         self._embed()
 
-    def ask(self, prompts: Prompts) -> None:
-        """Ask for the mask of prompts, unless that was asked already; without any, show nothing."""
+    def ask(self, prompts: Prompts, rank: int = 0) -> None:
+        """Ask for the mask of prompts, unless that was asked already; without any, show nothing.
+
+        Where they are ambiguous, `rank` says which candidate to show first.
+        """
         source, annotator = self._source, self._model.annotator
         if source is None or prompts == self._asked:
             return
@@ -116,11 +119,12 @@ class Inference(QObject):
         if annotator is None:
             self.say_model()
             return
-        prompted_only, tidy = self._prompted_only, self._tidy
+        only, tidy = self._prompted_only, self._tidy
+        rank = rank if prompts.ambiguous else 0
         self._bridge.submit(
             'predict',
             lambda cancel: predict(
-                annotator, source, prompts, cancel, self._report_stage, prompted_only, tidy
+                annotator, source, prompts, cancel, self._report_stage, only, tidy, rank
             ),
             partial(self._on_shown, source, prompts),
             partial(self._on_error, source),

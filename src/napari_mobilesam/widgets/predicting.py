@@ -83,6 +83,33 @@ class Shown:
         return self.patch.full()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Hovered:
+    """What a click would give, ready to be drawn.
+
+    Attributes
+    ----------
+    source
+        The plane it belongs to.
+    drawing
+        Its contour and tint.
+    scores
+        Of all masks that there are, from the best.
+    rank
+        Which of them this is.
+    """
+
+    source: PlaneSource
+    drawing: Drawing
+    scores: tuple[float, ...]
+    rank: int
+
+    @property
+    def n_pixels(self) -> int:
+        """Size of the mask, estimated."""
+        return self.drawing.n_pixels
+
+
 def show(
     source: PlaneSource,
     prediction: Prediction,
@@ -110,8 +137,9 @@ def predict(
     on_stage: Callable[[str], None],
     prompted_only: bool,
     options: TidyOptions = NOT_TIDIED,
+    rank: int = 0,
 ) -> Shown:
-    """Predict, and make the best candidate ready to be shown."""
+    """Predict, and make a candidate ready to be shown: by its rank, or else the last there is."""
     prompts.clipped(source.shape)  # beside the image: say so before anything is encoded
     asked = source.covering(prompts)  # the whole plane, where prompts lie beside the frame
     known = annotator.is_embedded(asked)
@@ -119,18 +147,26 @@ def predict(
     started = perf_counter()
     prediction = annotator.predict(source, prompts, cancel, on_stage)
     decode_ms = 1000 * (perf_counter() - started)
-    best = prediction.candidates.best
-    shown = show(source, prediction, best, decode_ms, prompted_only, options)
+    order = prediction.candidates.order
+    choice = order[min(rank, len(order) - 1)]
+    shown = show(source, prediction, choice, decode_ms, prompted_only, options)
     cancel.check()
     return replace(shown, encode_ms=encode_ms)
 
 
 def hover(
-    annotator: Annotator, source: PlaneSource, point: Point, prompted_only: bool
-) -> Drawing | None:
+    annotator: Annotator, source: PlaneSource, point: Point, rank: int, prompted_only: bool
+) -> Hovered | None:
     """Draw what a click would give; None where that would have to wait for an encoder."""
-    prediction = annotator.hover(source, point)
-    return None if prediction is None else draw_hover(prediction, prompted_only)
+    prediction = annotator.hover(source, point, rank)
+    if prediction is None:
+        return None
+    found = prediction.candidates
+    number = 1 + len(found.others)
+    scores = list(found.others)
+    scores.insert(rank % number, found.score())
+    drawing = draw_hover(prediction, prompted_only)
+    return Hovered(source, drawing, tuple(scores), rank % number)
 
 
 def embed(

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from napari.viewer import Viewer
 
-    from napari_mobilesam.engine import Frame, PlaneKey, PlaneSource
+    from napari_mobilesam.engine import Frame, PlaneKey
     from napari_mobilesam.engine.drawing import Drawing
 
-    from .predicting import Shown
+    from .predicting import Hovered, Shown
     from .prompt_layers import PromptLayers
 
 
@@ -203,9 +203,9 @@ class Previews:
         else:
             self.candidate.show(shown.source.key, shown.drawing)
 
-    def show_hover(self, source: PlaneSource | None, drawing: Drawing | None) -> None:
+    def show_hover(self, hovered: Hovered | None) -> None:
         """Draw what a click would give, or nothing."""
-        if source is None or drawing is None:
+        if hovered is None:
             self.hover.wipe()
         else:
-            self.hover.show(source.key, drawing)
+            self.hover.show(hovered.source.key, hovered.drawing)
