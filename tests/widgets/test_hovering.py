@@ -121,6 +121,7 @@ def test_t27_a_click_does_not_wait_for_hovers(bench: Bench) -> None:
     one.until(segmenter.started.is_set)
     one.controller._on_mouse(image.data_to_world((0, *SECOND)))
     one.prompts.add_point((0, *THIRD))
+    one.until(lambda: not one.controller.pending)
     segmenter.gate.set()
     one.quiet()
     assert segmenter.hovered == [FIRST]
