@@ -11,19 +11,26 @@ from numpy.typing import NDArray
 from mobile_sam import SamPredictor, setup_model
 from mobile_sam.checkpoints import LoadedModel
 from napari_mobilesam.engine import (
+    Annotator,
     Cancelled,
     CancelToken,
     Embedding,
+    EmbeddingStore,
     MaskPrompt,
+    PlaneKey,
+    PlaneSource,
     PromptOutsidePlaneError,
     Prompts,
     SamSegmenter,
     Segmenter,
     choose_device,
     fingerprint,
+    precisions_of,
 )
+from napari_mobilesam.engine.encoding import SamEncoding
 
 SHAPE = (90, 130)
+PRECISIONS = ('float32', 'bfloat16')
 POINT = Prompts(((40.3, 71.8),), (True,))
 MASK = MaskPrompt(np.random.default_rng(1).normal(size=(256, 256)), SHAPE)
 CASES = {
@@ -323,6 +330,99 @@ def test_out_of_memory_falls_back_to_the_cpu_and_says_so(
     assert 'CPU' in notice
 
 
+class SmallMemory:
+    """A decoder on a device whose memory suffices for so many objects at a time."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.sizes: list[int] = []
+
+    def decode(self, _embedding: Embedding, objects: Any) -> list[Any]:
+        if len(objects) > self.capacity:
+            raise torch.OutOfMemoryError('Allocation on device')
+        self.sizes.append(len(objects))
+        return [(np.full((1, 8, 8), n), np.ones(1)) for n in range(len(objects))]
+
+
+@pytest.mark.parametrize(('capacity', 'expected'), [(99, [16, 4]), (5, [4] * 5), (1, [1] * 20)])
+def test_fewer_objects_at_a_time_before_the_cpu_takes_over(
+    capacity: int,
+    expected: list[int],
+    embedding: Embedding,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded = LoadedModel(Model(nothing, nothing), 'digest', 'vit_t', 'stub')  # type: ignore[arg-type]
+    notices: list[str] = []
+    segmenter = SamSegmenter(loaded, 'meta', notices.append)
+    decoder = SmallMemory(capacity)
+    monkeypatch.setattr(segmenter, '_decoder', lambda: decoder)
+    assert len(list(segmenter.decode_many(embedding, [POINT] * 20))) == 20
+    assert decoder.sizes == expected
+    assert segmenter.device == 'meta', 'still'
+    assert len(notices) == {99: 0, 5: 2, 1: 4}[capacity]
+    assert all('meta' in notice and 'at a time' in notice for notice in notices)
+    assert len(list(segmenter.decode_many(embedding, [POINT] * 3))) == 3
+    assert len(notices) == {99: 0, 5: 2, 1: 4}[capacity], 'remembered'
+
+    decoder.capacity = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        list(segmenter.decode_many(embedding, [POINT] * 2))
+    assert segmenter.device == 'cpu', 'which had no memory either, here'
+    assert 'going on with the CPU' in notices[-1]
+
+
+def test_precision_is_part_of_the_key_and_ends_with_the_device(
+    picture: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('napari_mobilesam.engine.segmenter.precisions_of', lambda _: PRECISIONS)
+    source = PlaneSource(PlaneKey('image', (0, 1), ()), picture, rgb=True)
+
+    def embed(precision: str, fail: Callable[[str], None] = nothing) -> Embedding:
+        loaded = LoadedModel(Model(fail, nothing), 'd', 'vit_t', 'stub')  # type: ignore[arg-type]
+        segmenter = SamSegmenter(loaded, 'cpu' if fail is nothing else 'meta', None, precision)
+        assert segmenter.precision == precision
+        annotator = Annotator(segmenter, store)
+        embedding = annotator.embed(source)
+        assert annotator.is_embedded(source)
+        assert segmenter.digest == 'd'
+        return embedding
+
+    store = EmbeddingStore()
+    exact, half = embed('float32'), embed('bfloat16')
+    assert exact.key == fingerprint(source.image(), 'd')
+    assert half.key != exact.key
+    assert len(store) == 2
+
+    def full(device: str) -> None:
+        if device != 'cpu':
+            raise torch.OutOfMemoryError('Allocation on device')
+
+    store.clear()
+    assert embed('bfloat16', full).key == exact.key, 'it was the CPU that made it, in float32'
+
+
+def test_bfloat16_is_for_devices_that_gain_by_it(loaded: LoadedModel) -> None:
+    assert precisions_of('cpu') == ('float32',)
+    segmenter = SamSegmenter(loaded, 'cpu', None, 'bfloat16')
+    assert segmenter.precision == 'float32'
+    assert segmenter.encoding_digest == segmenter.digest
+
+
+def test_the_encoder_computes_in_the_precision_asked_for() -> None:
+    class Small:
+        image_encoder = torch.nn.Conv2d(3, 8, 16, 16)
+
+        def preprocess(self, x: torch.Tensor) -> torch.Tensor:
+            return x / 255
+
+    picture = np.random.default_rng(0).integers(0, 256, (3, 64, 64), np.uint8)
+    (exact,), (half,) = (SamEncoding(Small(), 'cpu', p).start([picture])() for p in PRECISIONS)
+    assert exact.dtype == half.dtype == np.float16
+    assert 0 < np.abs(exact.astype(float) - half).max() < 0.05
+    assert SamEncoding(Small(), 'cpu', 'bfloat16').name == 'torch, bfloat16'
+    assert not torch.is_autocast_enabled('cpu'), 'T20: nothing is left switched on'
+
+
 def test_other_errors_are_not_taken_for_it(picture: NDArray[np.uint8]) -> None:
     model = Model(fail_on_device('shape mismatch'), nothing)
     loaded = LoadedModel(model, 'digest', 'vit_t', 'stub')  # type: ignore[arg-type]
@@ -383,7 +483,8 @@ def test_too_many_for_the_device_are_halved(
     monkeypatch.setattr(model, 'preprocess', lambda x: pad_to(x, 64))
     found = list(segmenter.encode_many(pictures))
     assert sizes == expected
-    assert notices == []
+    assert len(notices) == {8: 0, 3: 1, 1: 2}[capacity]
+    assert all('at a time' in notice for notice in notices)
     assert [embedding.original_size[0] for embedding in found] == [20, 21, 22, 23, 24, 25, 26]
 
 

@@ -66,6 +66,10 @@ class FakeSegmenter:
     def digest(self) -> str:
         return self._digest
 
+    @property
+    def encoding_digest(self) -> str:
+        return self._digest
+
     def encode(self, image: NDArray[np.uint8], *, key: str | None = None) -> Embedding:
         assert image.dtype == np.uint8
         assert image.ndim == 3
@@ -88,7 +92,7 @@ class FakeSegmenter:
             features,
             (height, width),
             (size[0], size[1]),
-            fingerprint(image, self.digest) if key is None else key,
+            fingerprint(image, self.encoding_digest) if key is None else key,
         )
 
     def decode(self, embedding: Embedding, prompts: Prompts) -> Candidates:

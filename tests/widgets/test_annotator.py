@@ -100,6 +100,8 @@ def test_t29_both_themes_and_300_pixels(make_napari_viewer: Any, qtbot: Any) -> 
     widget = AnnotatorWidget(viewer, segmenter_factory=FakeSegmenter)
     viewer.window.add_dock_widget(widget)
     ready(qtbot, widget)
+    widget.model.noticed.emit('The device cuda ran out of memory.')
+    assert widget.status.text.text() == 'The device cuda ran out of memory.'
     icons = []
     for theme in ('dark', 'light'):
         viewer.theme = theme

@@ -157,17 +157,17 @@ def test_a_download_can_be_given_up(
 def test_a_model_stays_until_there_is_another(
     qtbot: Any, keep: Callable[..., ModelKeeper], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def load(checkpoint: str, device: str, *_: object) -> LoadedSegmenter:
+    def load(checkpoint: str, device: str, _: object, precision: str) -> LoadedSegmenter:
         if checkpoint == 'broken.pt':
             raise checkpoints.DamagedCheckpointError('it is cut short')
-        return LoadedSegmenter(FakeSegmenter(f'{checkpoint} {device}'), checkpoint)
+        return LoadedSegmenter(FakeSegmenter(f'{checkpoint} {device} {precision}'), checkpoint)
 
     monkeypatch.setattr('napari_mobilesam.widgets.model.load_checkpoint', load)
     keeper = keep()
     keeper.load()
     until(qtbot, lambda: not keeper.loading)
     first = keeper.annotator
-    assert first.segmenter.digest == 'mobile_sam auto'
+    assert first.segmenter.digest == 'mobile_sam auto float32'
     keeper.choose('broken.pt')
     assert keeper.annotator is first
     until(qtbot, lambda: not keeper.loading)
@@ -176,8 +176,13 @@ def test_a_model_stays_until_there_is_another(
     keeper.choose('vit_b')
     keeper.choose_device('cpu')
     until(qtbot, lambda: not keeper.loading)
-    assert keeper.annotator.segmenter.digest == 'vit_b cpu'
+    assert keeper.annotator.segmenter.digest == 'vit_b cpu float32'
     assert keeper.error == ''
+    keeper.choose_precision('bfloat16')
+    until(qtbot, lambda: not keeper.loading)
+    assert keeper.annotator.segmenter.digest == 'vit_b cpu bfloat16'
+    keeper.choose_precision('float32')
+    until(qtbot, lambda: not keeper.loading)
     keeper.apply(replace(NO_DISK, checkpoint='vit_b', device='cpu', cache_mib=8))
     assert not keeper.loading
     assert keeper.store.budget_mib == 8
@@ -188,7 +193,7 @@ def test_running_out_of_memory_is_said(
 ) -> None:
     notices: list[Callable[[str], None]] = []
 
-    def load(checkpoint: str, device: str, on_notice: Callable[[str], None]) -> LoadedSegmenter:
+    def load(checkpoint: str, _: str, on_notice: Callable[[str], None], __: str) -> LoadedSegmenter:
         notices.append(on_notice)
         return LoadedSegmenter(FakeSegmenter(), checkpoint)
 
@@ -196,8 +201,9 @@ def test_running_out_of_memory_is_said(
     keeper = keep()
     keeper.load()
     until(qtbot, lambda: not keeper.loading)
-    with notifications() as told, qtbot.waitSignal(keeper.changed):
+    with notifications() as told, qtbot.waitSignal(keeper.noticed) as sent:
         threading.Thread(target=notices[0], args=('going on with the CPU',)).start()
+    assert sent.args == ['going on with the CPU'], 'for the status line'
     assert told == ['MobileSAM: going on with the CPU']
 
 

@@ -364,6 +364,16 @@ def test_models_to_choose_from(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> N
         panel.device.activated.emit(panel.device.findData('cpu'))
     panel.show_device('cuda')
     assert panel.device.currentText() == 'CUDA'
+    assert not panel.precision.isVisible(), 'there is nothing to choose'
+    panel.show_precision(('float32', 'bfloat16'), 'float32')
+    assert panel.precision.isVisible()
+    assert panel.precision.currentText() == 'float32'
+    with qtbot.waitSignal(panel.precision_chosen) as sent:
+        panel.precision.setCurrentIndex(1)
+        panel.precision.activated.emit(1)
+    assert sent.args == ['bfloat16']
+    panel.show_precision(('float32',), 'bfloat16')
+    assert not panel.precision.isVisible()
 
     monkeypatch.setattr(panel, 'ask_for_file', lambda: '')
     panel.model.activated.emit(3)

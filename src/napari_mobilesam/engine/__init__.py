@@ -16,6 +16,7 @@ from .composite import Channel
 from .disk import DiskInfo, DiskStore, default_cache_folder
 from .edits import LabelEdit
 from .embedding import Embedding
+from .encoding import precisions_of
 from .everything import (
     EverythingOptions,
     Progress,
@@ -125,6 +126,7 @@ __all__ = [
     'plan_split',
     'plane_index',
     'points_on_plane',
+    'precisions_of',
     'prompted_parts',
     'round_index',
     'segment_everything',

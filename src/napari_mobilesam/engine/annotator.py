@@ -171,13 +171,18 @@ class Annotator:
             on_stage('reading')
         image = source.image(cancel)
         cancel.check()
-        key = fingerprint(image, self._segmenter.digest)
+        made_by = self._segmenter.encoding_digest
+        key = fingerprint(image, made_by)
         embedding = self._store.get(key, ahead=ahead)
         if embedding is None:
             cancel.check()
             if on_stage is not None:
                 on_stage('encoding')
             embedding = self._segmenter.encode(image, key=key)
+            if self._segmenter.encoding_digest != made_by:
+                # It went to another device, in another precision, for want of memory.
+                key = fingerprint(image, self._segmenter.encoding_digest)
+                embedding = replace(embedding, key=key)
             # Kept even if cancelled by now: it is right, it was paid for, and may be wanted again.
             self._store.put(embedding, ahead=ahead)
         with self._lock:

@@ -15,7 +15,7 @@ from .cancel import CancelToken
 from .candidates import Candidates
 from .decoding import Decoded, SamDecoding
 from .embedding import Embedding
-from .encoding import SamEncoding
+from .encoding import FLOAT32, SamEncoding, precisions_of
 from .fingerprint import fingerprint
 from .prompts import Point, Prompts
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from mobile_sam.checkpoints import LoadedModel
 
+S = TypeVar('S')
 T = TypeVar('T')
 Notice = Callable[[str], None]
 
@@ -37,7 +38,11 @@ class Segmenter(Protocol):
 
     @property
     def digest(self) -> str:
-        """Identifies the weights; part of every embedding's key."""
+        """Identifies the weights."""
+
+    @property
+    def encoding_digest(self) -> str:
+        """Identifies the weights and how they are evaluated; part of every embedding's key."""
 
     def encode(self, image: NDArray[np.uint8], *, key: str | None = None) -> Embedding:
         """Encode a mapped picture, uint8 (H, W, 3).
@@ -107,16 +112,26 @@ class SamSegmenter:
     device : str
         ``'auto'``, ``'cpu'``, ``'cuda'``, ``'cuda:1'``, ``'mps'``.
     on_notice : callable, optional
-        Told in a sentence when the device ran out of memory and the CPU takes over. Called on
-        the thread that encodes or decodes.
+        Told in a sentence when the device's memory does not suffice: for so many pictures or
+        objects at a time, or at all, and the CPU takes over. Called on the thread that encodes or
+        decodes.
+    precision : str
+        In which the encoder computes, ``'float32'`` or ``'bfloat16'``; the latter only where
+        `precisions_of` the device has it.
     """
 
     def __init__(
-        self, loaded: LoadedModel, device: str = 'auto', on_notice: Notice | None = None
+        self,
+        loaded: LoadedModel,
+        device: str = 'auto',
+        on_notice: Notice | None = None,
+        precision: str = FLOAT32,
     ) -> None:
         self._loaded = loaded
         self._on_notice = on_notice
         self._device = choose_device(device)
+        self._precision = precision if precision in precisions_of(self._device) else FLOAT32
+        self._objects_at_once = _OBJECTS_AT_ONCE
         self._decoding: SamDecoding | None = None
         self._encoding: SamEncoding | None = None
         loaded.model.eval()
@@ -126,6 +141,16 @@ class SamSegmenter:
     def digest(self) -> str:
         """SHA-256 of the checkpoint's file."""
         return self._loaded.digest
+
+    @property
+    def encoding_digest(self) -> str:
+        """That, and the precision where it is not float32."""
+        return self.digest if self._precision == FLOAT32 else f'{self.digest} {self._precision}'
+
+    @property
+    def precision(self) -> str:
+        """In which the encoder computes; becomes float32 together with the CPU."""
+        return self._precision
 
     @property
     def device(self) -> str:
@@ -239,7 +264,7 @@ class SamSegmenter:
             (
                 (image.shape[0], image.shape[1]),
                 (resized.shape[0], resized.shape[1]),
-                fingerprint(image, self.digest) if key is None else key,
+                fingerprint(image, self.encoding_digest) if key is None else key,
             ),
         )
 
@@ -255,7 +280,7 @@ class SamSegmenter:
                 raise
         half = len(group) // 2
         self._encoder().batch = half
-        _empty_cache(self._device)
+        self._say_fewer(half, 'picture')
         return self._start(group[:half]) + self._start(group[half:])
 
     def decode(self, embedding: Embedding, prompts: Prompts) -> Candidates:
@@ -360,12 +385,8 @@ class SamSegmenter:
     def _decode_each(
         self, embedding: Embedding, prompts: list[Prompts], cancel: CancelToken | None
     ) -> Iterator[Candidates]:
-        for start in range(0, len(prompts), _OBJECTS_AT_ONCE):
-            if cancel is not None:
-                cancel.check()
-            some = prompts[start : start + _OBJECTS_AT_ONCE]
-            for decoded in self._on_device(partial(self._decode, embedding, some)):
-                yield Candidates(*decoded, embedding.original_size, embedding.input_size)
+        for decoded in self._in_portions(prompts, partial(self._decode, embedding), cancel):
+            yield Candidates(*decoded, embedding.original_size, embedding.input_size)
 
     def propose(
         self,
@@ -397,22 +418,50 @@ class SamSegmenter:
         Cancelled
             If the token was cancelled.
         """
-        for start in range(0, len(points), _OBJECTS_AT_ONCE):
+
+        def propose(some: Sequence[Point]) -> list[Decoded | None]:
+            return self._decoder().propose(embedding, some, min_score)
+
+        for decoded in self._in_portions(points, propose, cancel):
+            if decoded is None:
+                yield None
+            else:
+                yield Candidates(*decoded, embedding.original_size, embedding.input_size)
+
+    def _in_portions(
+        self,
+        items: Sequence[S],
+        decode: Callable[[Sequence[S]], list[T]],
+        cancel: CancelToken | None,
+    ) -> Iterator[T]:
+        """Decode a few objects at a time, and fewer where the device's memory does not suffice."""
+        start = 0
+        while start < len(items):
             if cancel is not None:
                 cancel.check()
-            some = points[start : start + _OBJECTS_AT_ONCE]
-            for decoded in self._on_device(partial(self._propose, embedding, some, min_score)):
-                if decoded is None:
-                    yield None
-                else:
-                    yield Candidates(*decoded, embedding.original_size, embedding.input_size)
+            some = items[start : start + self._objects_at_once]
+            found = self._decoded(some, decode)
+            if found is not None:
+                yield from found
+                start += len(some)
 
-    def _propose(
-        self, embedding: Embedding, points: Sequence[Point], min_score: float
-    ) -> list[Decoded | None]:
-        return self._decoder().propose(embedding, points, min_score)
+    def _decoded(
+        self, some: Sequence[S], decode: Callable[[Sequence[S]], list[T]]
+    ) -> list[T] | None:
+        """Decode some objects; None where there are to be fewer at a time from now on."""
+        if len(some) == 1:
+            return self._on_device(lambda: decode(some))
+        try:
+            return decode(some)
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
+        # Beyond the handler, whose traceback would keep the tensors of the call alive.
+        self._objects_at_once = len(some) // 2
+        self._say_fewer(self._objects_at_once, 'object')
+        return None
 
-    def _decode(self, embedding: Embedding, prompts: list[Prompts]) -> list[Decoded]:
+    def _decode(self, embedding: Embedding, prompts: Sequence[Prompts]) -> list[Decoded]:
         return self._decoder().decode(embedding, prompts)
 
     def _decoder(self) -> SamDecoding:
@@ -426,7 +475,7 @@ class SamSegmenter:
 
     def _encoder(self) -> SamEncoding:
         if self._encoding is None:
-            self._encoding = SamEncoding(self._loaded.model, self._device)
+            self._encoding = SamEncoding(self._loaded.model, self._device, self._precision)
         return self._encoding
 
     def _on_device(self, call: Callable[[], T]) -> T:
@@ -437,21 +486,32 @@ class SamSegmenter:
             if self._device == 'cpu' or not _out_of_memory(error):
                 raise
             failed, self._device = self._device, 'cpu'
+            self._precision = FLOAT32
         # Outside of the handler, whose traceback would keep the tensors of the failed call alive.
         self._decoding = self._encoding = None
         self._loaded.model.to('cpu')
         _empty_cache(failed)
-        if self._on_notice is not None:
-            self._on_notice(
-                f'The device {failed} ran out of memory: going on with the CPU, which is slower. '
-                'Close other programs that use the device and choose it again.'
-            )
+        self._say(
+            f'The device {failed} ran out of memory: going on with the CPU, which is slower. '
+            'Close other programs that use the device and choose it again.'
+        )
         return call()
+
+    def _say_fewer(self, number: int, what: str) -> None:
+        _empty_cache(self._device)
+        some = f'one {what}' if number == 1 else f'{number} {what}s'
+        self._say(f'The memory of {self._device} suffices for {some} at a time: going on so.')
+
+    def _say(self, sentence: str) -> None:
+        if self._on_notice is not None:
+            self._on_notice(sentence)
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
+    import torch
+
     # MPS and older CUDA versions raise a plain RuntimeError; the words are all there is to go by.
-    return 'out of memory' in str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or 'out of memory' in str(error).lower()
 
 
 def _empty_cache(device: str) -> None:

@@ -175,6 +175,7 @@ class AnnotatorWidget(QWidget):
         controller.seen_wanted.connect(self.seeing.open)
         controller.help_wanted.connect(self.open_keys)
         model.changed.connect(self._show_model)
+        model.noticed.connect(partial(self.status.show_status, kind='warning'))
         model.surveyed.connect(self._show_models)
         model.download_progressed.connect(self.model_panel.show_progress)
         model.download_ended.connect(self.model_panel.show_download_ended)
@@ -206,6 +207,7 @@ class AnnotatorWidget(QWidget):
         self.status.help_clicked.connect(self.open_keys)
         self.model_panel.model_chosen.connect(self._choose_model)
         self.model_panel.device_chosen.connect(self._choose_device)
+        self.model_panel.precision_chosen.connect(self._choose_precision)
         self.model_panel.download_clicked.connect(model.download)
         self.model_panel.cancel_clicked.connect(model.cancel_download)
         self.model_panel.retry_clicked.connect(model.load)
@@ -298,6 +300,10 @@ class AnnotatorWidget(QWidget):
         self.model.choose_device(device)
         keep_option('device', device)
 
+    def _choose_precision(self, precision: str) -> None:
+        self.model.choose_precision(precision)
+        keep_option('precision', precision)
+
     def _follow_options(self, options: Options) -> None:
         """Do at once what the user asks for in the preferences."""
         before, self._options = self._options, options
@@ -361,6 +367,8 @@ class AnnotatorWidget(QWidget):
         model = self.model
         self.model_panel.show_state(model.loaded, model.error, model.loading)
         self.model_panel.show_device(model.device)
+        precisions = () if model.loaded is None else model.loaded.precisions
+        self.model_panel.show_precision(precisions, model.precision)
         self._show_times(None, None)
 
     def _show_models(self, entries: tuple[ModelEntry, ...]) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SegmenterFactory = Callable[[], Segmenter]
 
+_LOADED_ANEW = ('checkpoint', 'device', 'precision')
+
 
 class ModelKeeper(QObject):
     """The model behind the widget.
@@ -38,6 +40,8 @@ class ModelKeeper(QObject):
     -------
     changed
         The state changed: loading, ready or failed, or the model moved to another device.
+    noticed (str)
+        A sentence for the user: the device's memory does not suffice.
     surveyed (tuple of ModelEntry)
         The models that there are to choose from.
     download_progressed (int, int)
@@ -47,6 +51,7 @@ class ModelKeeper(QObject):
     """
 
     changed = Signal()
+    noticed = Signal(str)
     surveyed = Signal(object)
     download_progressed = Signal(object, object)
     download_ended = Signal(str)
@@ -87,6 +92,11 @@ class ModelKeeper(QObject):
         return self._options.device
 
     @property
+    def precision(self) -> str:
+        """The precision that was chosen."""
+        return self._options.precision
+
+    @property
     def store(self) -> EmbeddingStore:
         """The embeddings, in memory and on disk."""
         return self._store
@@ -115,13 +125,17 @@ class ModelKeeper(QObject):
         """Run on another device."""
         self.apply(replace(self._options, device=device))
 
+    def choose_precision(self, precision: str) -> None:
+        """Let the encoder compute in another precision, where the device gains by it."""
+        self.apply(replace(self._options, precision=precision))
+
     def apply(self, options: Options) -> None:
         """Follow other settings; what is there goes on being used until it is replaced."""
         before, self._options = self._options, options
         if options.cache_mib != before.cache_mib:
             self._store.budget_mib = options.cache_mib
             self.changed.emit()
-        if (options.checkpoint, options.device) != (before.checkpoint, before.device):
+        if any(getattr(options, name) != getattr(before, name) for name in _LOADED_ANEW):
             self._own = options.checkpoint
             self.load()
 
@@ -135,7 +149,9 @@ class ModelKeeper(QObject):
 
         def work(_cancel: CancelToken) -> LoadedSegmenter:
             if factory is None:
-                return load_checkpoint(options.checkpoint, options.device, notice)
+                return load_checkpoint(
+                    options.checkpoint, options.device, notice, options.precision
+                )
             segmenter = factory()
             return LoadedSegmenter(segmenter, title=type(segmenter).__name__)
 
@@ -201,6 +217,7 @@ class ModelKeeper(QObject):
     def _on_notice(self, sentence: str) -> None:
         self._warn(sentence)
         self.changed.emit()
+        self.noticed.emit(sentence)
 
     def _on_surveyed(self, entries: tuple[ModelEntry, ...]) -> None:
         self.surveyed.emit(entries)

@@ -58,12 +58,15 @@ class LoadedSegmenter:
         What the user has to know: above all that it is not what was asked for.
     official_offered
         Whether the official checkpoint is not here and could be fetched.
+    precisions
+        Those worth choosing on its device.
     """
 
     segmenter: Segmenter
     title: str
     notice: str = ''
     official_offered: bool = False
+    precisions: tuple[str, ...] = ()
 
     @property
     def device(self) -> str:
@@ -122,7 +125,10 @@ def usable_device(wanted: str) -> tuple[str, str]:
 
 
 def load_checkpoint(
-    checkpoint: str, device: str, on_notice: Callable[[str], None] | None = None
+    checkpoint: str,
+    device: str,
+    on_notice: Callable[[str], None] | None = None,
+    precision: str = 'float32',
 ) -> LoadedSegmenter:
     """Load a checkpoint that is on this computer, or the bundled one: for the worker.
 
@@ -134,6 +140,8 @@ def load_checkpoint(
         `'auto'`, `'cpu'`, `'cuda'` or `'mps'`.
     on_notice
         Told later, on the worker's thread, when the device ran out of memory.
+    precision
+        `'float32'`, or `'bfloat16'` where the device gains by it.
 
     Raises
     ------
@@ -141,16 +149,18 @@ def load_checkpoint(
         If there is none, or it cannot be used.
     """
     from mobile_sam import checkpoints
-    from napari_mobilesam.engine import SamSegmenter
+    from napari_mobilesam.engine import SamSegmenter, precisions_of
 
     found = checkpoints.find(checkpoint, allow_download=False)
     loaded = checkpoints.load_model(found.path)
     name = found.info.name if found.info is not None else found.path.name
     used, remark = usable_device(device)
+    segmenter = SamSegmenter(loaded, used, on_notice, precision)
     return LoadedSegmenter(
-        segmenter=SamSegmenter(loaded, device=used, on_notice=on_notice),
+        segmenter=segmenter,
         title=name,
         notice=' '.join(filter(None, (found.notice, loaded.notice, remark))),
         # Not where the user's own file stands in: they know what they want.
         official_offered=checkpoint == OFFICIAL and name == checkpoints.BUNDLED_NAME,
+        precisions=precisions_of(segmenter.device),
     )

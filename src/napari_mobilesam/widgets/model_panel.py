@@ -53,12 +53,13 @@ class ModelPanel(Section):
     -------
     model_chosen (str)
         Name or path of a checkpoint.
-    device_chosen (str)
+    device_chosen, precision_chosen (str)
     download_clicked, cancel_clicked, retry_clicked
     """
 
     model_chosen = Signal(str)
     device_chosen = Signal(str)
+    precision_chosen = Signal(str)
     download_clicked = Signal()
     cancel_clicked = Signal()
     retry_clicked = Signal()
@@ -69,6 +70,9 @@ class ModelPanel(Section):
         self.device = _combo('Where the model runs')
         for device in DEVICES:
             self.device.addItem(_DEVICES[device], device)
+        self.precision = _combo(
+            'In which the encoder computes; bfloat16 is faster and a little less exact'
+        )
         self.about = _line()
         self.name = _line()
         self.budget = _line()
@@ -81,6 +85,8 @@ class ModelPanel(Section):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow('Model', self.model)
         form.addRow('Device', self.device)
+        form.addRow('Precision', self.precision)
+        self._form = form
         self.body.addLayout(form)
         for line in (self.about, self.name, self.budget, self.notice):
             self.body.addWidget(line)
@@ -92,6 +98,9 @@ class ModelPanel(Section):
         self.body.addLayout(row)
         self.model.activated.connect(self._on_model)
         self.device.activated.connect(self._on_device)
+        self.precision.activated.connect(
+            lambda _index: self.precision_chosen.emit(self.precision.currentText())
+        )
         self.download.clicked.connect(self.download_clicked)
         self.cancel.clicked.connect(self.cancel_clicked)
         self.retry.clicked.connect(self.retry_clicked)
@@ -102,6 +111,7 @@ class ModelPanel(Section):
         self._cache: tuple[int, float] | None = None
         self._running = False
         self.show_models((), '')
+        self.show_precision((), '')
         self.show_state(None, '', True)
         self._show_downloading(False)
 
@@ -123,6 +133,14 @@ class ModelPanel(Section):
         """Show which device was chosen; tells nobody."""
         with QSignalBlocker(self.device):
             self.device.setCurrentIndex(max(0, self.device.findData(device)))
+
+    def show_precision(self, precisions: Sequence[str], chosen: str) -> None:
+        """Offer the precisions worth choosing, where there is more than one; tells nobody."""
+        with QSignalBlocker(self.precision):
+            self.precision.clear()
+            self.precision.addItems(list(precisions))
+            self.precision.setCurrentText(chosen)
+        self._form.setRowVisible(self.precision, len(precisions) > 1)
 
     def show_state(self, loaded: LoadedSegmenter | None, error: str, loading: bool) -> None:
         """Show what answers, or why nothing does."""

@@ -22,6 +22,8 @@ class Options:
         Name or path of a checkpoint.
     device
         `'auto'`, `'cpu'`, `'cuda'` or `'mps'`.
+    precision
+        `'float32'` or `'bfloat16'`, where the device gains by it.
     cache_mib
         Memory for embeddings, in MiB.
     disk_gib
@@ -40,6 +42,7 @@ class Options:
 
     checkpoint: str = 'mobile_sam'
     device: str = 'auto'
+    precision: str = 'float32'
     cache_mib: int = 512
     disk_gib: int = 10
     cache_folder: str = ''
@@ -53,6 +56,7 @@ class Options:
 _PLACES = {
     'checkpoint': 'model',
     'device': 'model',
+    'precision': 'model',
     'cache_mib': 'model',
     'disk_gib': 'model',
     'cache_folder': 'model',
