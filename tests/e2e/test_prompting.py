@@ -126,6 +126,23 @@ def test_every_tool(make_napari_viewer: Any, qtbot: Any) -> None:
     desk.key(Qt.Key.Key_Return)
     assert [record.label for record in controller.objects] == [1]
 
+    # The same with the tool for it: a click picks, a drag is the camera's.
+    desk.widget.prompt_panel.tools['label'].click()
+    desk.quiet()
+    assert desk.widget.prompt_panel.tools['label'].isChecked()
+    before, placed = len(segmenter.decoded), prompts.number
+    desk.click(0, 10, 10)
+    assert len(segmenter.decoded) == before
+    assert desk.widget.status.text.text() == 'There is no label under the mouse.'
+    desk.click(0, *SECOND)
+    assert prompts.number == (placed[0], placed[1] + 1)
+    assert asked().mask is not None
+    assert controller.tool == 'label', 'ready for the next one'
+    desk.key(Qt.Key.Key_Return)
+    assert [record.label for record in controller.objects] == [1]
+    prompts.points.mode = 'add'
+    assert controller.tool == 'points', "napari's own buttons choose as well"
+
     # One object each.
     desk.key(Qt.Key.Key_P)
     controller.set_polarity(POSITIVE)

@@ -146,6 +146,8 @@ def test_tools(qtbot: Any) -> None:
     assert pressed() == {panel.tools['boxes']}
     panel.show_tool('scribble', NEGATIVE)
     assert pressed() == {panel.tools['scribble'], panel.negative}
+    panel.show_tool('label', POSITIVE)
+    assert pressed() == {panel.tools['label']}
     panel.show_tool(None, POSITIVE)
     assert not pressed()
     with qtbot.waitSignal(panel.polarity_chosen) as sent:

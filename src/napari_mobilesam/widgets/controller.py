@@ -301,7 +301,7 @@ class AnnotatorController(AnnotatorSignals):
         if self._prompts is not None:
             self._prompts.polarity = polarity
             if self._prompts.tool != 'scribble':
-                self.use_points()
+                self._use('points')
 
     # -- actions: the names of the shortcut table
 
@@ -310,12 +310,6 @@ class AnnotatorController(AnnotatorSignals):
 
     def toggle_hover(self) -> None:
         self.set_hover(not self.hover)
-
-    def use_points(self) -> None:
-        self._use('points')
-
-    def select_prompts(self) -> None:
-        self._use('select')
 
     def flip_selected(self) -> None:
         """Exchange positive and negative of the selected points and strokes."""
@@ -408,6 +402,7 @@ class AnnotatorController(AnnotatorSignals):
             self._keys,
             self.tool_changed.emit,
             self._on_mouse,
+            self.refine_label,
         )
         self._previews = Previews(self._viewer, image, self._prompts)
         self._framing.enter(image, self._prompts.selection_kept)
@@ -571,5 +566,10 @@ def _class_action(class_id: int) -> Any:
 # Actions like all others, one for each number key.
 for _number in range(10):
     setattr(AnnotatorController, f'class_{_number}', _class_action(_number))
-for _tool in SHAPE_MODES:
-    setattr(AnnotatorController, f'use_{_tool}', partialmethod(AnnotatorController._use, _tool))
+for _action, _tool in (
+    ('use_points', 'points'),
+    ('use_label', 'label'),
+    ('select_prompts', 'select'),
+    *((f'use_{tool}', tool) for tool in SHAPE_MODES),
+):
+    setattr(AnnotatorController, _action, partialmethod(AnnotatorController._use, _tool))

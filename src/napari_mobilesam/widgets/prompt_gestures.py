@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Gestures:
-    """Shift for the other polarity, Ctrl-drag for a box, and the mouse that only moves.
+    """Shift for the other polarity, Ctrl-drag for a box, clicks on labels, a mouse that only moves.
 
     napari's modes stay what they are: these callbacks come before the mode's own.
 
@@ -26,11 +26,19 @@ class Gestures:
     on_mouse
         Called with the world position of the mouse as it moves, ready to click points, and with
         None when it is pressed.
+    on_pick
+        Called when a label is clicked with the tool for that.
     """
 
-    def __init__(self, prompts: PromptLayers, on_mouse: Callable[[Any], object]) -> None:
+    def __init__(
+        self,
+        prompts: PromptLayers,
+        on_mouse: Callable[[Any], object],
+        on_pick: Callable[[], object],
+    ) -> None:
         self._prompts = prompts
         self._on_mouse = on_mouse
+        self._on_pick = on_pick
 
     def listen(self, layer: Any) -> Callable[[], None]:
         """Listen to a layer; return what takes that back."""
@@ -55,8 +63,20 @@ class Gestures:
         self._on_mouse(None)
         if layer.mode == 'add' and 'Control' in event.modifiers:
             yield from self._box(event)
+        elif self._prompts.tool == 'label':
+            yield from self._pick(event)
         elif layer.mode in ('add', 'add_path') and 'Shift' in event.modifiers:
             yield from self._other_polarity(event)
+
+    def _pick(self, event: Any) -> Iterator[None]:
+        """Take a click, and leave a drag to the camera."""
+        yield
+        moved = False
+        while event.type == 'mouse_move':
+            moved = True
+            yield
+        if not moved:
+            self._on_pick()
 
     def _other_polarity(self, event: Any) -> Iterator[None]:
         """With Shift held, make a point or stroke of the other polarity."""

@@ -93,6 +93,8 @@ class PromptLayers:
     on_mouse
         Called with the world position of the mouse as it moves over the image, ready to click
         points, and with None when it is pressed.
+    on_pick
+        Called when a label is clicked with the tool for that.
     """
 
     def __init__(
@@ -103,17 +105,19 @@ class PromptLayers:
         keys: LayerKeys,
         on_polarity: Callable[[], object],
         on_mouse: Callable[[Any], object],
+        on_pick: Callable[[], object],
     ) -> None:
         self._viewer = viewer
         self._image = image
         self._on_change = on_change
         self._keys = keys
         self._on_polarity = on_polarity
-        self._gestures = Gestures(self, on_mouse)
+        self._gestures = Gestures(self, on_mouse, on_pick)
         self._connections: dict[str, Connections] = {}
         self._writing = False
         self._known: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         self._polarity = POSITIVE
+        self._picking = False
         self.drawing = False
         self._band: int | None = None
         self.points: Points | None = None
@@ -175,7 +179,7 @@ class PromptLayers:
     def tool(self) -> str | None:
         """The tool in use, by the active layer and its mode; None with a layer of the user's.
 
-        `'points'`, `'select'`, or one of `SHAPE_MODES`.
+        `'points'`, `'select'`, `'label'` to pick labels, or one of `SHAPE_MODES`.
         """
         active = self._viewer.layers.selection.active
         if active is None or active not in self.layers:
@@ -183,6 +187,8 @@ class PromptLayers:
         mode = str(active.mode)
         if mode in ('select', 'direct'):
             return 'select'
+        if self._picking and active is self.points and mode == 'pan_zoom':
+            return 'label'
         return 'points' if active is self.points else _SHAPE_TOOLS.get(mode, 'boxes')
 
     def use(self, tool: str) -> None:
@@ -191,6 +197,7 @@ class PromptLayers:
         if self.points is None or self.shapes is None:
             return
         selection = self._viewer.layers.selection
+        self._picking = tool == 'label'
         if tool == 'select':
             # In the layer that is active, else in the one that holds something.
             if selection.active not in self.layers:
@@ -199,6 +206,11 @@ class PromptLayers:
         elif tool == 'points':
             selection.active = self.points
             self.points.mode = 'add'
+        elif tool == 'label':
+            # The mode in which napari does nothing with a click.
+            selection.active = self.points
+            self.points.mode = 'pan_zoom'
+            self.points.cursor = 'pointing'
         else:
             selection.active = self.shapes
             self.shapes.mode = SHAPE_MODES[tool]

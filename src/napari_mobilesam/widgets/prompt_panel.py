@@ -21,6 +21,7 @@ _TOOLS = (
     ('polygon', 'use_polygon', 'polygon', 'Polygon', 'Click corners; a double click ends it'),
     ('lasso', 'use_lasso', 'polygon_lasso', 'Lasso', 'Drag round the object'),
     ('scribble', 'use_scribble', 'path', 'Scribble', 'Drag along the object, or beside it'),
+    ('label', 'use_label', 'picker', 'Label', 'Click an object of any Labels layer to change it'),
     ('select', 'select_prompts', 'select', 'Select', 'Move prompts; Delete removes them'),
 )
 

@@ -59,6 +59,7 @@ SHORTCUTS = (
     Shortcut('use_lasso', ('O',), 'Draw an outline round the object'),
     Shortcut('use_scribble', ('G',), 'Draw a stroke on the object, or beside it'),
     Shortcut('refine_label', ('L',), 'Refine the label under the mouse', in_dock=False),
+    Shortcut('use_label', ('Shift-L',), 'Click labels to refine them'),
     Shortcut('select_prompts', ('S',), 'Select prompts, to move or delete them'),
     Shortcut('flip_selected', ('Shift-T',), 'Exchange positive and negative of selected prompts'),
     Shortcut('next_candidate', ('N', 'Tab'), 'Show the next candidate', in_dock=False),
