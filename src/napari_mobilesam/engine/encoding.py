@@ -88,10 +88,7 @@ class SamEncoding:
             if cuda:
                 pixels = [picture.pin_memory() for picture in pixels]
             batch = torch.stack([self._prepare(picture) for picture in pixels])
-            kind = self._device.partition(':')[0]
-            with torch.autocast(kind, torch.bfloat16, enabled=self._half):
-                features = self._encode(batch)
-            features = features.to(torch.float16)
+            features = self._encoded(batch).to(torch.float16)
             if not cuda:
                 return lambda: list(features.cpu().numpy())
             host = torch.empty(features.shape, dtype=features.dtype, pin_memory=True)
@@ -110,6 +107,14 @@ class SamEncoding:
         release = getattr(self._encode, 'release', None)
         if release is not None:
             release()
+
+    def _encoded(self, batch: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        if not self._half:
+            return self._encode(batch)
+        with torch.autocast(self._device.partition(':')[0], torch.bfloat16):
+            return self._encode(batch)
 
     def _prepare(self, picture: torch.Tensor) -> torch.Tensor:
         import torch
