@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 from pictures import disc, iou
 
+from napari_mobilesam.engine import MaskPrompt, Prompts
+from napari_mobilesam.engine.prompts import Drawn
 from napari_mobilesam.engine.strokes import (
     ellipse_outline,
     mask_outline,
     region_prompt,
     sample_stroke,
     trace_outline,
+    unmade,
 )
 
 
@@ -70,3 +73,37 @@ def test_an_outline_that_is_traced_encloses_the_mask() -> None:
     assert iou(again.logits > 0, prompt.logits > 0) > 0.94
     with pytest.raises(ValueError, match='empty'):
         trace_outline(np.zeros((4, 4), bool))
+
+
+def test_prompts_are_taken_apart_into_what_was_clicked_and_drawn() -> None:
+    line = Drawn('path', ((10, 10), (10, 40)), positive=False)
+    sampled = sample_stroke(line.vertices)
+    points, signs = ((3, 4), *sampled), (True, *(False,) * len(sampled))
+    clicked, shapes = unmade(Prompts(points, signs, drawn=(line,)))
+    assert clicked == [((3, 4), True)]
+    assert shapes == [line]
+
+    ellipse = Drawn('ellipse', ((5, 5), (5, 25), (45, 25), (45, 5)))
+    mask = MaskPrompt.from_mask(disc((100, 80), (50, 40), 20))
+    box = (30, 20, 70, 60)
+    assert unmade(Prompts((), (), box, mask, (ellipse, line)))[1] == [ellipse, line]
+
+
+def test_without_drawings_a_rectangle_or_an_outline_stands_for_it() -> None:
+    _, (shape,) = unmade(Prompts(box=(30, 20, 70, 60)))
+    assert shape == Drawn('rectangle', ((30, 20), (30, 60), (70, 60), (70, 20)))
+    mask = disc((100, 80), (50, 40), 20)
+    _, (shape,) = unmade(Prompts(box=(30, 20, 70, 60), mask=MaskPrompt.from_mask(mask)))
+    assert shape.kind == 'polygon'
+    corners = np.array(shape.vertices)
+    np.testing.assert_allclose(corners.min(axis=0), (30, 20), atol=1)
+    np.testing.assert_allclose(corners.max(axis=0), (70, 60), atol=1)
+    assert unmade(Prompts()) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ('kind', 'vertices'), [('circle', [(0, 0)]), ('path', []), ('path', [(0, float('inf'))])]
+)
+def test_shapes_that_cannot_be(kind: str, vertices: list[tuple[float, float]]) -> None:
+    with pytest.raises(ValueError, match='shape'):
+        Drawn(kind, tuple(vertices))

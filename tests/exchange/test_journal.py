@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from segmentations import many
 
 from napari_mobilesam.engine import LabelEdit, MaskPrompt, Prompts, Step
+from napari_mobilesam.engine.prompts import Drawn
 from napari_mobilesam.exchange import ExchangeError, codec
 from napari_mobilesam.exchange.identity import identify, image_fingerprint
 from napari_mobilesam.exchange.journal import Journal, journal_path
@@ -285,6 +286,20 @@ def test_edits_come_back(shape: tuple[int, ...]) -> None:
             for name in ('before', 'after'):
                 values = np.broadcast_to(getattr(again, name), edit.n_pixels)
                 assert np.array_equal(values, np.broadcast_to(getattr(edit, name), edit.n_pixels))
+
+
+def test_what_was_drawn_comes_back_and_nothing_else_does() -> None:
+    drawn = (
+        Drawn('ellipse', ((1, 2), (1, 8.5), (6, 8.5), (6, 2))),
+        Drawn('path', ((0, 0), (3, 3.25)), positive=False),
+    )
+    prompts = Prompts(((1, 1),), (False,), (1, 2, 6, 8.5), drawn=drawn)
+    found = codec.prompts_to_json(prompts)
+    assert codec.read_prompts(found) == prompts
+    assert 'drawn' not in codec.prompts_to_json(Prompts(((1, 1),), (True,)))
+    for damage in ({'kind': 'script'}, {'vertices': []}, {'vertices': [[0, float('nan')]]}):
+        with pytest.raises(ExchangeError):
+            codec.read_prompts({**found, 'drawn': [{**found['drawn'][0], **damage}]})
 
 
 def test_mask_prompts_come_back() -> None:

@@ -24,6 +24,7 @@ from napari_mobilesam.engine import (
     TidyOptions,
     thumbnail,
 )
+from napari_mobilesam.layers import NEGATIVE, POSITIVE
 from napari_mobilesam.widgets.object_desk import ObjectDesk
 from napari_mobilesam.widgets.object_model import Column, ObjectModel
 from napari_mobilesam.widgets.object_panel import ObjectPanel
@@ -293,6 +294,46 @@ def test_reopen_changes_an_object_in_place(desk: Any) -> None:
     for _ in range(3):
         one.press('Control-Z')
     np.testing.assert_array_equal(one.labels.data, before)
+
+
+@pytest.mark.parametrize('area', ['ellipse', 'polygon', 'rectangle', None])
+def test_reopen_brings_back_what_was_drawn(desk: Any, area: str | None) -> None:
+    """Regions and strokes of either polarity, as they were and where they were, and points."""
+    one, _ = desk(scale=(5, 0.2, 0.2), translate=(1, 2, 3))
+    row, column = FIRST
+    corners = [(row - 16, column - 15), (row - 15, column + 16), (row + 16, column + 15)]
+    corners.append((row + 15, column - 16))
+    if area in ('ellipse', 'rectangle'):  # upright, as napari draws them
+        corners = [(row + a * 16, column + b * 15) for a, b in ((-1, -1), (-1, 1), (1, 1), (1, -1))]
+    one.controller.set_polarity(NEGATIVE)
+    if area:
+        one.prompts.add_shape([(0, *corner) for corner in corners], area)
+    one.prompts.add_shape([(0, row, column - 9), (0, row + 4, column + 9)], 'path', POSITIVE)
+    one.prompts.add_shape([(0, 100, 100), (0, 100, 130)], 'path', NEGATIVE)
+    one.prompts.add_point((0, row, column + 3))
+    one.quiet()
+    asked, mask = one.segmenter.decoded[-1], one.controller.candidate.mask()
+    before = one.prompts.state()
+    one.press('Enter')
+    assert one.prompts.number == (0, 0)
+    one.viewer.dims.set_current_step(0, 3)
+    one.quiet()
+    one.controller.actions.reopen(1)
+    one.quiet()
+    after = one.prompts.state()
+    assert (after.kinds, after.marks, after.polarity) == (
+        before.kinds,
+        before.marks,
+        before.polarity,
+    )
+    np.testing.assert_allclose(after.points, before.points)
+    for shape, other in zip(after.shapes, before.shapes, strict=True):
+        np.testing.assert_allclose(shape, other, atol=1e-6)
+    again = one.segmenter.decoded[-1]
+    np.testing.assert_allclose(again.points, asked.points)
+    assert (again.positive, again.mask) == (asked.positive, asked.mask)
+    np.testing.assert_array_equal(one.controller.candidate.mask(), mask)
+    assert one.controller.polarity == NEGATIVE, 'of the next point, as it was'
 
 
 def test_reopen_and_leave(desk: Any) -> None:

@@ -133,6 +133,7 @@ class Frame:
             points=tuple(local(*point) for point in prompts.points),
             box=None if box is None else (*local(*box[:2]), *local(*box[2:])),
             mask=None if mask is None else mask.cropped(self.rows, self.columns, size),
+            drawn=(),
         )
 
     def on_plane(self, rows: slice, columns: slice) -> tuple[slice, slice]:

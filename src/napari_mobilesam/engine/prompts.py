@@ -10,9 +10,44 @@ from .mask_prompt import MaskPrompt
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 
+#: Shapes that enclose the object, and strokes on it or beside it.
+KINDS = ('rectangle', 'ellipse', 'polygon', 'path', 'line')
+
 
 class PromptOutsidePlaneError(ValueError):
     """All prompts lie beside the plane that they are meant for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A shape as it was drawn, from which points, a box or a mask were made.
+
+    Parameters
+    ----------
+    kind : str
+        One of `KINDS`.
+    vertices : tuple of (row, column)
+        As in `Prompts`; of a rectangle and the bounds of an ellipse the four corners in turn.
+    positive : bool
+        Of a stroke, whether it is on the object.
+
+    Raises
+    ------
+    ValueError
+        If the kind is another one, there are no vertices, or one is not finite.
+    """
+
+    kind: str
+    vertices: tuple[Point, ...]
+    positive: bool = True
+
+    def __post_init__(self) -> None:
+        vertices = tuple((float(row), float(column)) for row, column in self.vertices)
+        if self.kind not in KINDS:
+            raise ValueError(f'expected a shape drawn as one of {KINDS}; got {self.kind!r}')
+        if not vertices or not all(isfinite(value) for vertex in vertices for value in vertex):
+            raise ValueError('a shape has one or more finite vertices; got none or others')
+        object.__setattr__(self, 'vertices', vertices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +67,9 @@ class Prompts:
         Opposite corners; stored sorted, so that the first is the upper left one.
     mask : MaskPrompt, optional
         Roughly where the object is.
+    drawn : tuple of Drawn
+        The shapes that all this was made from, so that they can be shown again; nothing to the
+        model. The points of strokes are the last of `points`, in the order of the strokes.
 
     Raises
     ------
@@ -43,6 +81,7 @@ class Prompts:
     positive: tuple[bool, ...] = ()
     box: Box | None = None
     mask: MaskPrompt | None = None
+    drawn: tuple[Drawn, ...] = ()
 
     def __post_init__(self) -> None:
         points = tuple((float(row), float(column)) for row, column in self.points)

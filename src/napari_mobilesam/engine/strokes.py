@@ -9,11 +9,12 @@ import numpy as np
 from .drawing import grid_within
 from .mask_prompt import MaskPrompt, mask_logits
 from .patch import Patch
+from .prompts import Drawn
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from .prompts import Point
+    from .prompts import Point, Prompts
 
 # A handful of points tells the model as much of a stroke as a hundred would.
 STROKE_POINTS = 6
@@ -137,3 +138,29 @@ def mask_outline(prompt: MaskPrompt) -> NDArray[np.float64]:
     """Return the outline of a mask prompt, (N, 2) in pixels of the plane: as `trace_outline`."""
     cell = max(prompt.shape) / prompt.logits.shape[0]
     return (trace_outline(prompt.logits > 0) + 0.5) * cell - 0.5
+
+
+def unmade(prompts: Prompts) -> tuple[list[tuple[Point, bool]], list[Drawn]]:
+    """Take prompts apart into what a user did: points clicked, and shapes drawn.
+
+    Where it is not known how a box or mask was drawn, a rectangle or an outline stands for it.
+
+    Returns
+    -------
+    clicked : list of ((row, column), bool)
+        Places and polarities.
+    shapes : list of Drawn
+        At most one box or region, then the strokes.
+    """
+    strokes = [shape for shape in prompts.drawn if shape.kind in ('path', 'line')]
+    areas = [shape for shape in prompts.drawn if shape not in strokes][:1]
+    if not areas and prompts.mask is not None and prompts.mask.extent:
+        outline = mask_outline(prompts.mask)
+        areas = [Drawn('polygon', tuple((row, column) for row, column in outline.tolist()))]
+    elif not areas and prompts.box is not None:
+        row0, column0, row1, column1 = prompts.box
+        corners = ((row0, column0), (row0, column1), (row1, column1), (row1, column0))
+        areas = [Drawn('rectangle', corners)]
+    made = sum(len(sample_stroke(shape.vertices)) for shape in strokes)
+    clicked = list(zip(prompts.points, prompts.positive, strict=True))
+    return clicked[: max(0, len(clicked) - made)], [*areas, *strokes]

@@ -26,6 +26,7 @@ from napari_mobilesam.engine import (
 )
 from napari_mobilesam.engine.classes import Classes, ObjectClass
 from napari_mobilesam.engine.mask_prompt import SIDE, MaskPrompt
+from napari_mobilesam.engine.prompts import Drawn
 
 from . import rle
 from .errors import ExchangeError
@@ -74,7 +75,7 @@ def read_plane(found: Any) -> PlaneKey:
 
 
 def prompts_to_json(prompts: Prompts) -> Json:
-    """Return points, polarities, box and mask, in (row, column)."""
+    """Return points, polarities, box, mask and what was drawn, in (row, column)."""
     found: Json = {}
     if prompts.points:
         found['points'] = [list(point) for point in prompts.points]
@@ -87,6 +88,15 @@ def prompts_to_json(prompts: Prompts) -> Json:
             'shape': list(prompts.mask.shape),
             'logits': base64.b85encode(logits).decode('ascii'),
         }
+    if prompts.drawn:
+        found['drawn'] = [
+            {
+                'kind': shape.kind,
+                'vertices': [list(vertex) for vertex in shape.vertices],
+                'positive': shape.positive,
+            }
+            for shape in prompts.drawn
+        ]
     return found
 
 
@@ -104,11 +114,20 @@ def read_prompts(found: Any) -> Prompts:
         logits = np.frombuffer(data, '<f2').reshape(SIDE, SIDE).astype(np.float16)
         mask = MaskPrompt(logits, (rows, columns))
     box = found.get('box')
+    drawn = tuple(
+        Drawn(
+            shape['kind'],
+            tuple((row, column) for row, column in shape['vertices']),
+            bool(shape['positive']),
+        )
+        for shape in found.get('drawn', ())
+    )
     return Prompts(
         tuple((row, column) for row, column in found.get('points', ())),
         tuple(found.get('positive', ())),
         None if box is None else tuple(box),
         mask,
+        drawn,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_mobilesam import engine
 from napari_mobilesam.engine import PlaneKey, Prompts
+from napari_mobilesam.engine.prompts import Drawn
 from napari_mobilesam.engine.strokes import ellipse_outline, region_prompt, sample_stroke
 
 from .planes import image_shape
@@ -87,13 +88,19 @@ def _flat_shapes(
 def _area(kind: str, outline: NDArray[np.float64], image: Image, key: PlaneKey) -> Prompts:
     """Return the box round an area and, unless it is a box itself, its inside."""
     (top, left), (bottom, right) = outline.min(axis=0), outline.max(axis=0)
-    mask = None
+    mask, drawn = None, ()
     if kind != 'rectangle':
+        drawn = (_drawn(kind, outline),)
         inside = ellipse_outline(outline) if kind == 'ellipse' else outline
         sides = image_shape(image)
         rows, columns = (sides[axis] for axis in key.displayed)
         mask = region_prompt(inside, (rows, columns))
-    return Prompts(box=(float(top), float(left), float(bottom), float(right)), mask=mask)
+    box = (float(top), float(left), float(bottom), float(right))
+    return Prompts(box=box, mask=mask, drawn=drawn)
+
+
+def _drawn(kind: str, flat: NDArray[np.float64], positive: bool = True) -> Drawn:
+    return Drawn(kind, tuple((float(row), float(column)) for row, column in flat), positive)
 
 
 def _polarities(layer: Points | Shapes) -> NDArray[np.bool_]:
@@ -118,7 +125,8 @@ def objects_on_plane(layer: Points | Shapes, image: Image, key: PlaneKey) -> lis
                 objects.append(_area(kind, flat, image, key))
             elif positive[number]:
                 sampled = sample_stroke(flat)
-                objects.append(Prompts(sampled, (True,) * len(sampled)))
+                drawn = (_drawn(kind, flat),)
+                objects.append(Prompts(sampled, (True,) * len(sampled), drawn=drawn))
         return objects
     if not len(layer.data):
         return []
@@ -138,6 +146,7 @@ def prompts_on_plane(
     """
     places: list[tuple[float, float]] = []
     positive: list[bool] = []
+    strokes: list[Drawn] = []
     area = Prompts()
     if points is not None and len(points.data):
         coordinates = image_coordinates(points, image, points.data)
@@ -153,8 +162,10 @@ def prompts_on_plane(
                 sampled = sample_stroke(flat)
                 places.extend(sampled)
                 positive.extend([bool(signs[number])] * len(sampled))
+                strokes.append(_drawn(kind, flat, bool(signs[number])))
             else:
                 last = (kind, flat)
         if last is not None:
             area = _area(*last, image, key)
-    return Prompts(tuple(places), tuple(positive), area.box, area.mask)
+    drawn = (*area.drawn, *strokes)
+    return Prompts(tuple(places), tuple(positive), area.box, area.mask, drawn)

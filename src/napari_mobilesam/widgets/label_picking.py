@@ -95,4 +95,4 @@ class LabelPicker(QObject):
         session = self._committer.session
         if layer is self._committer.labels and session is not None:
             self._committer.reopen(session.get(label))
-        prompts.add_area(outline)
+        prompts.add_shape(outline)

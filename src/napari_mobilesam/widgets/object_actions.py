@@ -312,7 +312,7 @@ class ObjectActions(QObject):
             for part in record.prompted
             if part.plane.source == str(self._image.unique_id)
             and part.plane.displayed == shown
-            and (part.prompts.points or part.prompts.box)
+            and part.prompts
         ]
         source = self._inference.source
         here = [part for part in usable if source is not None and part.plane == source.key]

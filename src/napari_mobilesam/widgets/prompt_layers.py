@@ -13,7 +13,7 @@ from napari.layers import Points, Shapes
 from napari.layers.base import ActionType
 
 from napari_mobilesam.engine import embed_points
-from napari_mobilesam.engine.strokes import mask_outline
+from napari_mobilesam.engine.strokes import unmade
 from napari_mobilesam.layers import (
     AREAS,
     NEGATIVE,
@@ -312,24 +312,23 @@ class PromptLayers:
                 layer.remove_selected()
 
     def put(self, key: PlaneKey, prompts: Prompts) -> None:
-        """Place these prompts on a plane, instead of those that are there."""
+        """Place these prompts on a plane, as they were drawn, instead of those that are there."""
         self.ensure()
         if self.points is None or self.shapes is None:
             return
         self.clear(key)
         before = self.polarity
+        clicked, shapes = unmade(prompts)
         with self._quietly():
             self.points.selected_data = set()
-            for place, positive in zip(prompts.points, prompts.positive, strict=True):
+            for place, positive in clicked:
                 self.polarity = POSITIVE if positive else NEGATIVE
                 self.points.add(self._from_plane(self.points, key, [place])[0])
             self.points.selected_data = set()
-            if prompts.mask is not None:
-                self.add_area(embed_points(mask_outline(prompts.mask), key))
-            elif prompts.box is not None:
-                row0, column0, row1, column1 = prompts.box
-                corners = [(row0, column0), (row0, column1), (row1, column1), (row1, column0)]
-                self.add_area(embed_points(corners, key), 'rectangle')
+            for shape in shapes:
+                sign = POSITIVE if shape.positive else NEGATIVE
+                mark = sign if shape.kind in STROKES else AREA
+                self.add_shape(embed_points(shape.vertices, key), shape.kind, mark)
         self.polarity = before
         self._on_change()
 
@@ -396,12 +395,12 @@ class PromptLayers:
             self._band = None
         if corners is not None:
             with self._quietly():
-                self.add_area(self._rectangle(*corners), 'rectangle')
+                self.add_shape(self._rectangle(*corners), 'rectangle')
             self._band = len(self.shapes.data) - 1
 
     def add_box(self, start: Any, stop: Any) -> None:
         """Add the box between two world positions, along rows and columns of the image."""
-        self.add_area(self._rectangle(start, stop), 'rectangle')
+        self.add_shape(self._rectangle(start, stop), 'rectangle')
 
     def _rectangle(self, start: Any, stop: Any) -> NDArray[np.float64]:
         key = plane_key(self._image, self._viewer.dims)
@@ -411,13 +410,23 @@ class PromptLayers:
         corners = ((row0, column0), (row0, column1), (row1, column1), (row1, column0))
         return embed_points(corners, key)
 
-    def add_area(self, vertices: Any, kind: str = 'polygon') -> None:
-        """Add a box or region, (N, ndim) data coordinates of the image, as drawing it would."""
+    def add_shape(self, vertices: Any, kind: str = 'polygon', mark: str = AREA) -> None:
+        """Add a shape, (N, ndim) data coordinates of the image, as drawing it would.
+
+        Parameters
+        ----------
+        vertices
+            Its vertices.
+        kind
+            napari's name of its type.
+        mark
+            The polarity of a stroke; `AREA` for a box or region.
+        """
         self.ensure()
         if self.shapes is None:
             return
         worlds = [self._image.data_to_world(position) for position in vertices]
-        self.shapes.feature_defaults = _features((AREA,), _MARKS)
+        self.shapes.feature_defaults = _features((mark,), _MARKS)
         places = np.array([self.shapes.world_to_data(world) for world in worlds], dtype=float)
         self.shapes.add([places], shape_type=kind)
         self._mark_next()
