@@ -279,8 +279,10 @@ class SamSegmenter:
             if not _out_of_memory(error):
                 raise
         half = len(group) // 2
-        self._encoder().batch = half
-        self._say_fewer(half, 'picture')
+        if half < self._encoder().batch:
+            self._encoder().batch = half
+            self._say_fewer(half, 'picture')
+        _empty_cache(self._device)
         return self._start(group[:half]) + self._start(group[half:])
 
     def decode(self, embedding: Embedding, prompts: Prompts) -> Candidates:
@@ -457,6 +459,7 @@ class SamSegmenter:
             if not _out_of_memory(error):
                 raise
         # Beyond the handler, whose traceback would keep the tensors of the call alive.
+        _empty_cache(self._device)
         self._objects_at_once = len(some) // 2
         self._say_fewer(self._objects_at_once, 'object')
         return None
@@ -498,7 +501,6 @@ class SamSegmenter:
         return call()
 
     def _say_fewer(self, number: int, what: str) -> None:
-        _empty_cache(self._device)
         some = f'one {what}' if number == 1 else f'{number} {what}s'
         self._say(f'The memory of {self._device} suffices for {some} at a time: going on so.')
 

@@ -135,7 +135,6 @@ class ObjectModel(QAbstractTableModel):
         return 0 if parent is not None and parent.isValid() else len(self._rows)
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:
-        # With everything selected, Qt asks this six times for each row.
         return 0 if parent is not None and parent.isValid() else _NUMBER
 
     def headerData(

@@ -377,6 +377,9 @@ def _table(model: ObjectModel) -> QTableView:
     columns.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
     columns.setSectionResizeMode(Column.CLASS, QHeaderView.ResizeMode.Stretch)
     columns.setHighlightSections(False)
+    # A selection of its own, empty: Qt's header asks the model of each row in each column whether
+    # it is selected, before it draws itself.
+    columns.setSelectionModel(QItemSelectionModel(model, table))
     for column, width in ((0, 66), (2, 44), (3, 66), (4, 44), (5, 26)):
         columns.resizeSection(column, width)
     table.setSortingEnabled(True)
