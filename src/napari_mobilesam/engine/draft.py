@@ -61,6 +61,9 @@ class Draft:
     def renumber(self, first: int, numbers: NDArray[np.int64]) -> None:
         """Replace each id ``first + i`` by ``numbers[i]``."""
         for page in self._pages:
+            if len(numbers) == 1:
+                np.copyto(page.after, numbers[0], where=page.after == first)
+                continue
             named = (page.after >= first) & (page.after < first + len(numbers))
             page.after[named] = numbers[page.after[named] - first]
 
@@ -80,8 +83,7 @@ class Draft:
         """Return how many pixels each id lost, background apart."""
         lost: dict[int, int] = {}
         for page in self._pages:
-            gone = page.before[page.before != page.after]
+            gone = page.before[(page.before != 0) & (page.before != page.after)]
             for label, count in zip(*np.unique(gone, return_counts=True), strict=True):
-                if label:
-                    lost[int(label)] = lost.get(int(label), 0) + int(count)
+                lost[int(label)] = lost.get(int(label), 0) + int(count)
         return lost

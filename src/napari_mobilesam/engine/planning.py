@@ -138,8 +138,11 @@ def plan_commit(
         view = draft.view(work[i].region)
         mask = work[i].mask
         if rule is OverlapRule.KEEP:
-            mask = mask & ((view == 0) | _provisional(view, len(work)))
-        view[mask] = _PROVISIONAL + i
+            free = view == 0
+            if len(work) > 1:
+                free |= _provisional(view, len(work))
+            mask = mask & free
+        np.copyto(view, _PROVISIONAL + i, where=mask)
     return _finish(session, labels, draft, work, title)
 
 

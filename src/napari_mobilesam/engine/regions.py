@@ -50,13 +50,14 @@ def within(inner: Region, outer: Region) -> tuple[slice, ...]:
 
 def tight(mask: NDArray[np.bool_], start: Sequence[int]) -> Region | None:
     """Return the smallest region round the pixels of a mask that begins at `start`."""
-    region = []
-    for axis, origin in enumerate(start):
-        others = tuple(other for other in range(mask.ndim) if other != axis)
-        found = np.flatnonzero(mask.any(axis=others))
+    region: list[tuple[int, int]] = []
+    for origin in reversed(start):
+        # The last axis goes before the next one is looked at: that is much less then.
+        found = np.flatnonzero(mask.reshape(-1, mask.shape[-1]).any(axis=0))
         if not found.size:
             return None
-        region.append((int(origin) + int(found[0]), int(origin) + int(found[-1]) + 1))
+        region.insert(0, (int(origin) + int(found[0]), int(origin) + int(found[-1]) + 1))
+        mask = mask.any(axis=-1)
     return tuple(region)
 
 

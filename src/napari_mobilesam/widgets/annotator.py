@@ -346,7 +346,11 @@ class AnnotatorWidget(QWidget):
         candidates = shown.prediction.candidates
         self.candidate_panel.show_candidate(
             [candidates.score(index) for index in candidates.order],
-            [area_text(image, shown.source.key, shown.sizes[i]) for i in candidates.order],
+            [
+                ('' if i == shown.choice else '≈ ')
+                + area_text(image, shown.source.key, shown.sizes[i])
+                for i in candidates.order
+            ],
             shown.rank,
         )
 

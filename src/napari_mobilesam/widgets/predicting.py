@@ -16,7 +16,7 @@ from napari_mobilesam.engine import (
     TidyOptions,
     tidy_patch,
 )
-from napari_mobilesam.engine.drawing import Drawing, draw_hover, draw_patch
+from napari_mobilesam.engine.drawing import Drawing, draw_hover, draw_patch, grid_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 
 NOT_TIDIED = TidyOptions()
+# Rows and columns in which the size of a mask is estimated, at most.
+_ESTIMATE = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +49,7 @@ class Shown:
     drawing
         Its contour and tint.
     sizes
-        Pixels of all candidates, by their index.
+        Pixels of all candidates, by their index; estimates but for the chosen one.
     decode_ms
         What the decoder took.
     encode_ms
@@ -119,14 +121,22 @@ def show(
     options: TidyOptions = NOT_TIDIED,
 ) -> Shown:
     """Make the mask and the drawing of one candidate, tidied as it will be committed."""
-    patches = []
-    for index in range(len(prediction.candidates)):
-        made = prediction.patch(index, prompted_only=prompted_only)
-        tidied = tidy_patch(made.rows, made.columns, made.mask, made.shape, options)
-        patches.append(Patch(*tidied, made.shape))
-    sizes = tuple(patch.n_pixels for patch in patches)
-    patch = patches[choice]
+    made = prediction.patch(choice, prompted_only=prompted_only)
+    tidied = tidy_patch(made.rows, made.columns, made.mask, made.shape, options)
+    patch = Patch(*tidied, made.shape)
+    # Nobody waits for masks that are not shown: their sizes are estimated.
+    sizes = tuple(
+        patch.n_pixels if index == choice else _estimate(prediction, index, prompted_only)
+        for index in range(len(prediction.candidates))
+    )
     return Shown(source, prediction, choice, patch, draw_patch(patch), sizes, decode_ms)
+
+
+def _estimate(prediction: Prediction, index: int, prompted_only: bool) -> int:
+    grid = grid_within(prediction.frame.shape, _ESTIMATE)
+    patch = prediction.coarse_patch(grid, index, prompted_only=prompted_only)
+    area = prediction.frame.height * prediction.frame.width
+    return round(patch.n_pixels * area / (grid[0] * grid[1]))
 
 
 def predict(
