@@ -78,7 +78,7 @@ class LabelEdit:
         counts = np.count_nonzero(lines, axis=1)
         firsts = np.arange(len(lines)) * lines.shape[1] - self.start[-1]
         last = (np.flatnonzero(lines) - np.repeat(firsts, counts)).astype(kind)
-        others = np.indices(self.mask.shape[:-1]).reshape(self.mask.ndim - 1, -1)
+        others = np.indices(self.mask.shape[:-1]).reshape(self.mask.ndim - 1, len(lines))
         return (
             *(
                 np.repeat((axis + start).astype(kind), counts)
