@@ -21,6 +21,7 @@ from .candidate_panel import CandidatePanel
 from .canvas_keys import CanvasKeys
 from .connections import Connections
 from .controller import AnnotatorController
+from .focus_ring import FocusRing
 from .folding import Folding
 from .frame_line import FrameLine
 from .hints import Hints
@@ -144,6 +145,8 @@ class AnnotatorWidget(QWidget):
         for section in self._sections:
             column.addWidget(section)
         column.addStretch()
+        QWidget.setTabOrder(self.tidy_box.specks, self.candidate_panel.commit)
+        self._focus_ring = FocusRing(panels)
         self._folding = Folding([s for s in self._sections if isinstance(s, Section)])
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
@@ -269,6 +272,7 @@ class AnnotatorWidget(QWidget):
         self._connections.close()
         self._canvas_keys.close()
         self._end_progress()
+        self._focus_ring.close()
         self.seeing.close()
         if self.keys_window is not None:
             self.keys_window.close()
@@ -397,7 +401,8 @@ class AnnotatorWidget(QWidget):
 
     def _show_theme(self, _event: Any = None) -> None:
         theme = str(self._viewer.theme)
-        for part in (self.status, self.prompt_panel, self.candidate_panel):
+        parts = (self.status, self.prompt_panel, self.candidate_panel, self._focus_ring)
+        for part in parts:
             part.show_theme(theme)
 
 

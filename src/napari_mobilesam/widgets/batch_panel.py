@@ -51,7 +51,7 @@ class BatchPanel(Section):
         for value, title, hint in MODES:
             self.mode.addItem(title, value)
             self.mode.setItemData(self.mode.count() - 1, hint, 3)  # the tooltip role
-        self.run = QPushButton(' Segment all')
+        self.run = QPushButton(' Segment &all')
         self.bar = QuietBar()
         self.keep = QPushButton('Keep done')
         self.discard = QPushButton('Discard')

@@ -54,7 +54,7 @@ class CandidatePanel(Section):
         self.next = QPushButton()
         self.rank = QLabel()
         self.rank.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.commit = QPushButton(' Commit')
+        self.commit = QPushButton(' &Commit')
         describe(self.previous, 'previous_candidate')
         describe(self.next, 'next_candidate')
         describe(self.commit, 'commit')

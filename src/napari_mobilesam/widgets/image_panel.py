@@ -104,8 +104,8 @@ class ImagePanel(Section):
 
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow('Layer', self.image)
-        form.addRow('Picture', self.content)
+        form.addRow('La&yer', self.image)
+        form.addRow('Pict&ure', self.content)
         for name, combo in zip(_COLOURS, self.colours, strict=True):
             combo.setAccessibleName(name)
             form.addRow(name, combo)

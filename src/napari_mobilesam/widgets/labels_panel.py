@@ -64,9 +64,9 @@ class LabelsPanel(Section):
         self.show_by_class(by_class)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow('Into', self.labels)
-        form.addRow('Overlap', self.overlap)
-        form.addRow('Colours', self.colours)
+        form.addRow('&Into', self.labels)
+        form.addRow('&Overlap', self.overlap)
+        form.addRow('Colour&s', self.colours)
         self.body.addLayout(form)
         self.labels.chosen.connect(self.labels_chosen)
         self.overlap.currentIndexChanged.connect(
@@ -109,7 +109,7 @@ class OverlapQuestion(QFrame):
         self.text.setWordWrap(True)
         self.keep = QPushButton('&Keep theirs')
         self.replace = QPushButton('&Replace')
-        self.neither = QPushButton('Not now')
+        self.neither = QPushButton('Not &now')
         row = QHBoxLayout()
         row.setSpacing(4)
         for button, rule, hint in (

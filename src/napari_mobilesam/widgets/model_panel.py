@@ -83,7 +83,7 @@ class ModelPanel(Section):
         self.cancel = QPushButton('Cancel')
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow('Model', self.model)
+        form.addRow('&Model', self.model)
         form.addRow('Device', self.device)
         form.addRow('Precision', self.precision)
         self._form = form

@@ -74,25 +74,29 @@ class ObjectPanel(Section):
         self._all_kept = False
         self.next_class = QComboBox()
         self.next_class.setMinimumWidth(80)
+        self.next_class.setAccessibleName('Class of the next object')
         self.next_class.setToolTip('The class of the next object; keys 1 to 9, 0 for none')
         self.edit_classes = QPushButton('Classes')
         self.edit_classes.setToolTip('Add, rename or recolour classes')
         self.edit_classes.setMenu(QMenu(self))
         self.search = QLineEdit()
         self.search.setPlaceholderText('id or class')
+        self.search.setAccessibleName('Find an object')
         self.search.setClearButtonEnabled(True)
         self.show_only = QComboBox()
         self.show_only.setMinimumWidth(60)
+        self.show_only.setAccessibleName('List only some objects')
         self.show_only.setToolTip('List only some objects')
         self.table = _table(model)
+        self.table.setAccessibleName('Objects')
         self.count = QLabel()
         self.buttons = {
             name: QPushButton(title)
             for name, title in (
-                ('reopen', 'Reopen'),
-                ('split', 'Split'),
-                ('merge', 'Merge'),
-                ('delete', 'Delete'),
+                ('reopen', 'Reop&en'),
+                ('split', 'Spli&t'),
+                ('merge', 'Mer&ge'),
+                ('delete', '&Delete'),
             )
         }
         for name, hint in (
