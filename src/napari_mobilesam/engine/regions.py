@@ -57,7 +57,7 @@ def tight(mask: NDArray[np.bool_], start: Sequence[int]) -> Region | None:
         if not found.size:
             return None
         region.insert(0, (int(origin) + int(found[0]), int(origin) + int(found[-1]) + 1))
-        mask = mask.any(axis=-1)
+        mask = np.asarray(mask.any(axis=-1))
     return tuple(region)
 
 

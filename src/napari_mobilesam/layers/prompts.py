@@ -88,7 +88,7 @@ def _flat_shapes(
 def _area(kind: str, outline: NDArray[np.float64], image: Image, key: PlaneKey) -> Prompts:
     """Return the box round an area and, unless it is a box itself, its inside."""
     (top, left), (bottom, right) = outline.min(axis=0), outline.max(axis=0)
-    mask, drawn = None, ()
+    mask, drawn = None, tuple[Drawn, ...]()
     if kind != 'rectangle':
         drawn = (_drawn(kind, outline),)
         inside = ellipse_outline(outline) if kind == 'ellipse' else outline
