@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MULTI_WEIGHTS = {'click': (1.0, 0.5), 'other': (0.25, 1.0)}
 """Weights of (three answers, single answer): one click is ambiguous, boxes and more clicks not."""
 
-LARGEST_WEIGHT = 10.0
+LARGEST_WEIGHT = 20.0
 """Of a far token in the mask loss: a few that stand for forty each made most of its noise."""
 
 

@@ -225,3 +225,31 @@ def test_auxiliary_targets_point_to_the_centre():
     assert maps[3, 3, 5] == pytest.approx(-1.5 * 4 / 32)
     assert maps[1, 0, 0] == 0
     assert maps[1, 2, 3] == 1
+
+
+def test_a_new_decoder_may_start_over_a_trained_encoder(config: TrainConfig, tmp_path: Path):
+    torch.manual_seed(5)
+    first = build_sam_vit_t(checkpoint=None)
+    torch.save(first.state_dict(), tmp_path / 'first.pt')
+    begun = dataclasses.replace(config, init=tmp_path / 'first.pt', decoder='start')
+    model = Trainer(begun).model
+    kept = dict(first.named_parameters())
+    same = {name: torch.equal(value, kept[name]) for name, value in model.named_parameters()}
+    assert all(value for name, value in same.items() if name.startswith('image_encoder'))
+    drawn = 'mask_decoder.transformer.layers.0.self_attn.q_proj.weight'
+    assert not same[drawn]
+    # The start ties queries and keys between tokens and image.
+    attention = model.mask_decoder.transformer.layers[0].cross_attn_token_to_image
+    assert torch.equal(attention.q_proj.weight, attention.k_proj.weight)
+
+
+def test_rounded_products_are_asked_for_and_leave_positions_exact(config: TrainConfig):
+    before = torch.get_float32_matmul_precision()
+    try:
+        rounded = Trainer(dataclasses.replace(config, round_products=True))
+        assert torch.get_float32_matmul_precision() == 'medium'
+        places = rounded.model.prompt_encoder.get_dense_pe()
+        torch.set_float32_matmul_precision('highest')
+        assert torch.equal(rounded.model.prompt_encoder.get_dense_pe(), places)
+    finally:
+        torch.set_float32_matmul_precision(before)
