@@ -21,12 +21,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from segmentations import many
 
-from napari_mobilesam.engine import LabelEdit, MaskPrompt, Prompts, Step
+from napari_mobilesam.engine import (
+    Frame,
+    LabelEdit,
+    Making,
+    MaskPrompt,
+    PlaneKey,
+    PromptedPlane,
+    Prompts,
+    SegmentedObject,
+    Session,
+    Step,
+    TidyOptions,
+)
 from napari_mobilesam.engine.prompts import Drawn
 from napari_mobilesam.exchange import ExchangeError, codec
+from napari_mobilesam.exchange.found_journals import find_journals
 from napari_mobilesam.exchange.identity import identify, image_fingerprint
-from napari_mobilesam.exchange.journal import Journal, journal_path
+from napari_mobilesam.exchange.journal import Journal, journal_path, journals_of, new_path
 from napari_mobilesam.exchange.restore import identity_of, restore
+from napari_mobilesam.exchange.snapshot import Snapshot
 
 IDENTITY = identify(IMAGE, 'zyx', (2, 0.5, 0.5), 'micrometer', path='/x/y.tif', name='y')
 
@@ -307,3 +321,100 @@ def test_mask_prompts_come_back() -> None:
     mask[5:20, 10:30] = True
     prompts = Prompts(mask=MaskPrompt.from_mask(mask))
     assert codec.read_prompts(codec.prompts_to_json(prompts)) == prompts
+
+
+def test_a_long_journal_is_made_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be undone any more becomes the base; all else stays as it was."""
+    from napari_mobilesam.exchange import found_journals
+
+    path = tmp_path / 'a.jsonl'
+    made = written(path, 700)
+    full = restore(path, 'picture')
+    # as much as a history that reaches far back leaves: of a short one nearly nothing is kept
+    while len(full.session.history.done) > 40:
+        full.session.history._done.pop(0)
+    size = path.stat().st_size
+    short = found_journals.compact(path, full, 'picture')
+    assert short is not full
+    assert path.stat().st_size < size / 2
+    assert np.array_equal(short.labels, made.labels)
+    assert short.session.objects == full.session.objects
+    assert len(short.session.history) == 40
+    assert all(record.plane.source == 'picture' for record in short.session)
+    undone = 0
+    with Journal(path, IDENTITY, SHAPE, np.int32, resume_at=short) as journal:
+        while (step := short.session.history.last) is not None:
+            for labels, session in ((full.labels, full.session), (short.labels, short.session)):
+                one = session.history.last
+                one.revert(labels)
+                session.step_back(one)
+            journal.undone(step)
+            undone += 1
+            assert np.array_equal(short.labels, full.labels)
+    assert undone == 40
+    again = restore(path)
+    assert again.notices == []
+    assert np.array_equal(again.labels, short.labels)
+    # and one that would not say the same is thrown away
+    content = path.read_bytes()
+    monkeypatch.setattr(found_journals, '_same', lambda *_: False)
+    monkeypatch.setattr(found_journals, 'LONG', 1)
+    assert found_journals.compact(path, again) is again
+    assert path.read_bytes() == content
+
+
+def test_each_session_of_an_image_has_a_journal(tmp_path: Path) -> None:
+    paths = []
+    for things in (20, 0, 25):
+        path = new_path(IDENTITY, tmp_path)
+        assert path not in paths
+        paths.append(path)
+        written(path, things)
+        os.utime(path, (len(paths), len(paths)))
+    assert journals_of(IDENTITY, tmp_path) == paths[::-1]
+    found = find_journals(IDENTITY, tmp_path)
+    assert [one.path for one in found] == [paths[2], paths[0]], 'one without objects says nothing'
+    assert found[0].objects == len(restore(paths[2]).session)
+    with Journal(paths[2], IDENTITY, SHAPE, np.int32, resume_at=restore(paths[2])):
+        assert [one.path for one in find_journals(IDENTITY, tmp_path)] == [paths[0]]
+
+
+def test_a_snapshot_is_of_one_moment() -> None:
+    """Whatever is done while the labels are read is not in the copy."""
+    made = Annotating(5)
+    for _ in range(30):
+        made.act()
+    labels, before = made.labels.copy(), state(made.session)
+    snapshot = Snapshot(made.session)
+    for _ in range(10):
+        made.act()
+    snapshot.read(made.labels)
+    for _ in range(10):
+        made.act()
+    snapshot.finish()
+    for _ in range(10):
+        made.act()
+    assert not np.array_equal(made.labels, labels)
+    assert np.array_equal(snapshot.exact(), labels)
+    assert state(snapshot.session()) == before
+
+
+def test_how_a_mask_was_made_comes_back() -> None:
+    plane, prompts = PlaneKey('', (1, 2), (0,)), Prompts(((1, 2),), (True,))
+    for making in (
+        None,
+        Making(),
+        Making(2, False, Frame(1, 2, 30, 40), TidyOptions(3, True, True, 2), (2.0, 0.5), False),
+    ):
+        record = SegmentedObject(3, (PromptedPlane(plane, prompts, making),), 0.5, 7, ((0, 1),) * 3)
+        assert codec.read_object(codec.object_to_json(record)) == record
+
+
+def test_records_that_were_learnt_and_forgotten(tmp_path: Path) -> None:
+    session = Session()
+    with Journal(tmp_path / 'a.jsonl', IDENTITY, SHAPE, np.int32) as journal:
+        session.record_with(journal)
+        session.learn([SegmentedObject(n, area=n, bounds=((0, 1),) * 3) for n in (1, 2, 3)])
+        session.match({3: SegmentedObject(3, area=9, bounds=((0, 2),) * 3)}, session.objects)
+    assert restore(tmp_path / 'a.jsonl').session.objects == session.objects
+    assert [record.area for record in session] == [9]

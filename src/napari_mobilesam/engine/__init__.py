@@ -36,6 +36,7 @@ from .geometry import (
 )
 from .history import History, RecordChange, Step
 from .intensity import IntensityMapping, to_rgb8, window
+from .making import Making
 from .mask_prompt import MaskPrompt, mask_logits
 from .objects import PromptedPlane, SegmentedObject
 from .parts import prompted_parts
@@ -53,7 +54,7 @@ from .planning import (
 )
 from .prompts import PromptOutsidePlaneError, Prompts
 from .segmenter import SamSegmenter, Segmenter, choose_device
-from .session import Session
+from .session import Recorder, Session
 from .split import opposite_seed, split_mask
 from .stack_sample import StackSample
 from .store import EmbeddingStore
@@ -79,6 +80,7 @@ __all__ = [
     'IntensityMapping',
     'LabelEdit',
     'LabelOverflowError',
+    'Making',
     'MaskPrompt',
     'ObjectClass',
     'OverlapRule',
@@ -95,6 +97,7 @@ __all__ = [
     'Proposal',
     'Proposals',
     'RecordChange',
+    'Recorder',
     'SamSegmenter',
     'SegmentedObject',
     'Segmenter',

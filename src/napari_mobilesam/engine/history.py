@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .edits import LabelEdit
@@ -62,6 +62,28 @@ class Step:
     def nbytes(self) -> int:
         """What its pixels hold in memory."""
         return sum(edit.nbytes for edit in self.edits)
+
+    def of_image(self, source: str) -> Step:
+        """Return the step with its records in an image of another name (`PlaneKey.source`)."""
+        changes = tuple(
+            replace(
+                change,
+                before=None if change.before is None else change.before.of_image(source),
+                after=None if change.after is None else change.after.of_image(source),
+            )
+            for change in self.changes
+        )
+        return replace(self, changes=changes)
+
+    def inverse(self) -> Step:
+        """Return the step that takes this one back."""
+        return Step(
+            f'undo {self.title}',
+            tuple(edit.inverse() for edit in reversed(self.edits)),
+            tuple(RecordChange(c.label, c.after, c.before) for c in self.changes),
+            self.maximum_after,
+            self.maximum_before,
+        )
 
     def is_applied(self, labels: Any) -> bool:
         """Whether its pixels were written, and nobody wrote over them since."""
@@ -125,6 +147,11 @@ class History:
         """The first step with pixels that the array's own history could redo."""
         steps = (*self._lapsed, *self._undone)
         return next((step for step in reversed(steps) if step.edits), None)
+
+    @property
+    def undone(self) -> tuple[Step, ...]:
+        """The steps that can be done again, the next one last."""
+        return tuple(self._undone)
 
     @property
     def done(self) -> tuple[Step, ...]:

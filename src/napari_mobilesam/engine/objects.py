@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .intensity import IntensityMapping
+from .making import Making
 from .plane import PlaneKey
 from .prompts import Prompts
 from .regions import Region
@@ -20,10 +21,13 @@ class PromptedPlane:
         The plane of the image.
     prompts : Prompts
         In its (row, column) pixels.
+    making : Making, optional
+        What else decided about the mask; None where that is not known, or no model made it.
     """
 
     plane: PlaneKey
     prompts: Prompts
+    making: Making | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +82,12 @@ class SegmentedObject:
     def prompts(self) -> Prompts:
         """The prompts on that plane; none for an object painted by hand."""
         return self.prompted[0].prompts if self.prompted else Prompts()
+
+    def of_image(self, source: str) -> SegmentedObject:
+        """Return the record with its planes in an image of another name (`PlaneKey.source`)."""
+        if all(part.plane.source == source for part in self.prompted):
+            return self
+        prompted = tuple(
+            replace(part, plane=replace(part.plane, source=source)) for part in self.prompted
+        )
+        return replace(self, prompted=prompted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -15,6 +16,28 @@ from .objects import SegmentedObject
 
 Listener = Callable[[tuple[int, ...] | None], object]
 """Told the ids whose records changed; None stands for all of them, and the classes."""
+
+
+class Recorder(Protocol):
+    """Takes down what happens to a session, in its order: a journal, or a snapshot."""
+
+    def done(self, step: Step) -> Any:
+        """Take down a step that was done."""
+
+    def undone(self, step: Step) -> Any:
+        """Take down that a step was taken back."""
+
+    def redone(self, step: Step) -> Any:
+        """Take down that a step was done again."""
+
+    def classes(self, classes: Classes) -> Any:
+        """Take down the classes that there are from now on."""
+
+    def known(self, records: Iterable[SegmentedObject], gone: Iterable[int] = ()) -> Any:
+        """Take down records of objects that are in the labels already, and ids that are not."""
+
+    def lost(self) -> Any:
+        """Take down that pixels changed, and nobody knows which: what follows needs a new base."""
 
 
 class Session:
@@ -34,6 +57,7 @@ class Session:
         self._maximum = max(int(maximum), 0)
         self._classes = Classes()
         self._listeners: list[Listener] = []
+        self._recorders: list[Recorder] = []
         self.history = History()
 
     # -- records
@@ -91,6 +115,15 @@ class Session:
             self._objects[record.label] = record
             self.observe(record.label)
         self._tell(tuple(record.label for record in records))
+        for recorder in tuple(self._recorders):
+            recorder.known(records)
+
+    def forget(self, labels: Iterable[int]) -> None:
+        """Drop records of objects that are not in the labels after all; no step, no undo."""
+        gone = tuple(label for label in labels if self._objects.pop(label, None) is not None)
+        self._tell(gone)
+        for recorder in tuple(self._recorders):
+            recorder.known((), gone)
 
     def match(
         self, found: Mapping[int, SegmentedObject], known: Iterable[SegmentedObject] = ()
@@ -107,18 +140,22 @@ class Session:
             The records from before it was looked: those that were not found go, unless they
             changed in between.
         """
+        gone = []
         for record in known:
             if self._objects.get(record.label) is not record:
                 continue
             seen = found.get(record.label)
             if seen is None:
                 del self._objects[record.label]
+                gone.append(record.label)
             else:
                 self._objects[record.label] = replace(record, area=seen.area, bounds=seen.bounds)
         for label, seen in found.items():
             self._objects.setdefault(label, seen)
         self.observe(max(found, default=0))
         self._tell(None)
+        for recorder in tuple(self._recorders):
+            recorder.known([self._objects[n] for n in found if n in self._objects], gone)
 
     # -- classes
 
@@ -131,6 +168,8 @@ class Session:
     def classes(self, classes: Classes) -> None:
         self._classes = classes
         self._tell(None)
+        for recorder in tuple(self._recorders):
+            recorder.classes(classes)
 
     # -- steps
 
@@ -138,18 +177,39 @@ class Session:
         """Record a step whose pixels were written."""
         self.history.push(step)
         self._move(step, forward=True)
+        for recorder in tuple(self._recorders):
+            recorder.done(step)
 
     def step_back(self, step: Step) -> None:
         """Take the records of a step back; its pixels were."""
         self.history.step_back(step)
         self._move(step, forward=False)
+        for recorder in tuple(self._recorders):
+            recorder.undone(step)
 
     def step_forward(self, step: Step) -> None:
         """Repeat the records of a step; its pixels were written again."""
         self.history.step_forward(step)
         self._move(step, forward=True)
+        for recorder in tuple(self._recorders):
+            recorder.redone(step)
+
+    def lose_track(self) -> None:
+        """Take note that pixels changed, and nobody knows which."""
+        for recorder in tuple(self._recorders):
+            recorder.lost()
 
     # -- listening
+
+    def record_with(self, recorder: Recorder) -> Callable[[], None]:
+        """Tell `recorder` of everything that happens from now on; returns what ends that."""
+        self._recorders.append(recorder)
+
+        def stop() -> None:
+            if recorder in self._recorders:
+                self._recorders.remove(recorder)
+
+        return stop
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` after every change; returns what ends that."""

@@ -41,6 +41,7 @@ class StackSample:
         self._key = key
         self._channel_axis = channel_axis
         self._values: NDArray[Any] | None = None
+        self._windows: dict[tuple[float, float], tuple[float, float]] = {}
         self._lock = Lock()
 
     def window(
@@ -57,8 +58,10 @@ class StackSample:
         with self._lock:
             if self._values is None:
                 self._values = self._read(CancelToken() if cancel is None else cancel)
-            values = self._values
-        return window(values, IntensityMapping('percentile', mapping.low, mapping.high))
+            asked = (mapping.low, mapping.high)
+            if asked not in self._windows:
+                self._windows[asked] = window(self._values, IntensityMapping('percentile', *asked))
+            return self._windows[asked]
 
     def _read(self, cancel: CancelToken) -> NDArray[Any]:
         shape = tuple(int(side) for side in self._array.shape)

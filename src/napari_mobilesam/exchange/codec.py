@@ -15,14 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mobilesam.engine import (
+    Frame,
     IntensityMapping,
     LabelEdit,
+    Making,
     PlaneKey,
     PromptedPlane,
     Prompts,
     RecordChange,
     SegmentedObject,
     Step,
+    TidyOptions,
 )
 from napari_mobilesam.engine.classes import Classes, ObjectClass
 from napari_mobilesam.engine.mask_prompt import SIDE, MaskPrompt
@@ -148,15 +151,45 @@ def read_mapping(found: Any) -> IntensityMapping:
     return IntensityMapping(**values)
 
 
+def making_to_json(making: Making) -> Json:
+    """Return how a mask was made from prompts: what differs from the usual."""
+    found: Json = {}
+    if making.candidate is not None:
+        found['candidate'] = making.candidate
+    if not making.prompted_only:
+        found['prompted_only'] = False
+    if making.frame is not None:
+        found['frame'] = list(dataclasses.astuple(making.frame))
+    if making.tidy:
+        found['tidy'] = dataclasses.asdict(making.tidy)
+    if making.spacing is not None:
+        found['spacing'] = list(making.spacing)
+    if not making.plain:
+        found['plain'] = False
+    return found
+
+
+@_guarded
+def read_making(found: Any) -> Making:
+    """Read how a mask was made."""
+    frame, spacing, tidy = found.get('frame'), found.get('spacing'), found.get('tidy')
+    candidate = found.get('candidate')
+    return Making(
+        None if candidate is None else int(candidate),
+        found.get('prompted_only') is not False,
+        None if frame is None else Frame(*frame),
+        TidyOptions() if tidy is None else TidyOptions(**tidy),
+        None if spacing is None else (float(spacing[0]), float(spacing[1])),
+        found.get('plain') is not False,
+    )
+
+
 def object_to_json(record: SegmentedObject) -> Json:
     """Return all that is recorded of an object."""
     found: Json = {'label': record.label, 'area': record.area}
     found['bounds'] = [list(axis) for axis in record.bounds]
     if record.prompted:
-        found['prompted'] = [
-            {'plane': plane_to_json(p.plane), 'prompts': prompts_to_json(p.prompts)}
-            for p in record.prompted
-        ]
+        found['prompted'] = [_prompted_to_json(part) for part in record.prompted]
     if record.score is not None:
         found['score'] = record.score
     if record.class_id:
@@ -175,7 +208,11 @@ def object_to_json(record: SegmentedObject) -> Json:
 def read_object(found: Any) -> SegmentedObject:
     """Read the record of an object."""
     prompted = tuple(
-        PromptedPlane(read_plane(entry['plane']), read_prompts(entry['prompts']))
+        PromptedPlane(
+            read_plane(entry['plane']),
+            read_prompts(entry['prompts']),
+            None if entry.get('making') is None else read_making(entry['making']),
+        )
         for entry in found.get('prompted', ())
     )
     score, mapping = found.get('score'), found.get('mapping')
@@ -291,6 +328,13 @@ def write_edits(edits: Iterable[LabelEdit], labels: NDArray[Any]) -> None:
             raise ExchangeError(f'an edit has ids that labels of {labels.dtype} cannot hold')
         view = labels[tuple(slice(start, stop) for start, stop in edit.region)]
         view[edit.mask] = edit.after
+
+
+def _prompted_to_json(part: PromptedPlane) -> Json:
+    found = {'plane': plane_to_json(part.plane), 'prompts': prompts_to_json(part.prompts)}
+    if part.making is not None:
+        found['making'] = making_to_json(part.making)
+    return found
 
 
 def _change_to_json(change: RecordChange) -> Json:

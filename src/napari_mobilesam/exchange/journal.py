@@ -10,7 +10,7 @@ Lines (version 1)::
     {"n": 0, "journal": 1, "image": {…}, "labels": {"shape": […], "dtype": …}, "crc": …}
     {"n": 1, "base": {edit}}         pixels that were there before the first step
     {"n": 2, "classes": […]}         the classes from now on
-    {"n": 3, "known": [{object}]}    records of objects that were there already
+    {"n": 3, "known": [{object}]}    records of objects that were there already; "gone": [ids]
     {"n": 4, "do": {step}}           a step
     {"n": 5, "undo": 4}              step 4 was taken back
     {"n": 6, "redo": 4}              and done again
@@ -24,7 +24,8 @@ import json
 import os
 import threading
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -32,7 +33,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_mobilesam.engine import LabelEdit, RecordChange, SegmentedObject, Step
+from napari_mobilesam.engine import LabelEdit, SegmentedObject, Step
 from napari_mobilesam.engine.classes import Classes
 
 from . import codec
@@ -48,11 +49,55 @@ _STOP = None
 
 def journal_path(identity: ImageIdentity, folder: Path | None = None) -> Path:
     """Return where the journal of an image is kept: in the user's data folder by default."""
-    if folder is None:
-        from platformdirs import user_data_path
+    return (journal_folder() if folder is None else folder) / f'{identity.fingerprint}.jsonl'
 
-        folder = user_data_path('napari-mobilesam', appauthor=False) / 'journals'
-    return folder / f'{identity.fingerprint}.jsonl'
+
+def journal_folder() -> Path:
+    """Return where journals are kept: in the user's data folder."""
+    from platformdirs import user_data_path
+
+    return user_data_path('napari-mobilesam', appauthor=False) / 'journals'
+
+
+def new_path(identity: ImageIdentity, folder: Path | None = None) -> Path:
+    """Return a name for another journal of an image: each of its sessions has its own."""
+    first = journal_path(identity, folder)
+    number, path = 1, first
+    while path.exists():
+        number += 1
+        path = first.with_name(f'{identity.fingerprint}-{number}.jsonl')
+    return path
+
+
+def journals_of(identity: ImageIdentity, folder: Path | None = None) -> list[Path]:
+    """Return the journals of an image, the one last written to first."""
+    first = journal_path(identity, folder)
+    found = [first, *first.parent.glob(f'{identity.fingerprint}-*.jsonl')]
+    dated = [(path.stat().st_mtime, path) for path in found if path.is_file()]
+    return [path for _, path in sorted(dated, reverse=True)]
+
+
+def head_entry(identity: ImageIdentity, shape: Iterable[int], dtype: Any) -> dict[str, Any]:
+    """Return what the first line says."""
+    labels = {'shape': [int(n) for n in shape], 'dtype': np.dtype(dtype).name}
+    return {'journal': VERSION, 'image': identity.to_json(), 'labels': labels}
+
+
+def base_entries(base: NDArray[Any]) -> Iterator[dict[str, Any]]:
+    """Give the entries of pixels that were there before the first step: one per plane."""
+    for patch in patches(base):
+        start = (*patch.index, patch.row, patch.column)
+        mask = patch.mask.reshape((1,) * len(patch.index) + patch.mask.shape)
+        edit = LabelEdit(start, mask, np.zeros(1, np.int64), np.array([patch.label]))
+        yield {'base': codec.edit_to_json(edit)}
+
+
+def known_entry(records: Iterable[SegmentedObject], gone: Iterable[int] = ()) -> dict[str, Any]:
+    """Return an entry of objects that were in the labels already, and of ids that were not."""
+    entry: dict[str, Any] = {'known': [codec.object_to_json(record) for record in records]}
+    if ids := [int(label) for label in gone]:
+        entry['gone'] = ids
+    return entry
 
 
 def format_line(entry: dict[str, Any]) -> bytes:
@@ -67,7 +112,8 @@ class Journal:
     Plug it in where steps are done, undone and redone: call `done` after `Session.push`, `undone`
     after `Session.step_back`, `redone` after `Session.step_forward`, and `classes` when they
     change. All of these return at once, from any thread; steps are immutable, and are turned into
-    text on the journal's own thread.
+    text on the journal's own thread. It is an `engine.Recorder`: `Session.record_with` plugs it in
+    everywhere at once.
 
     Parameters
     ----------
@@ -83,6 +129,8 @@ class Journal:
         journal is durable: give a copy, or wait.
     resume_at : Restored, optional
         What `restore` gave for this very file: the journal goes on behind it.
+    on_durable : callable, optional
+        Told on the journal's thread up to which line all is on disk now.
     on_failed : callable, optional
         Told in a sentence, on the journal's thread, that the disk refused; from then on nothing
         more is written.
@@ -103,9 +151,11 @@ class Journal:
         *,
         base: NDArray[Any] | None = None,
         resume_at: Any = None,
+        on_durable: Callable[[int], object] | None = None,
         on_failed: Callable[[str], object] | None = None,
     ) -> None:
         self.path = path
+        self._on_durable = on_durable
         self._on_failed = on_failed
         self._queue: SimpleQueue[tuple[int, Callable[[], dict[str, Any]]] | None] = SimpleQueue()
         self._state = threading.Condition()
@@ -128,11 +178,11 @@ class Journal:
         self._thread = threading.Thread(target=self._run, name='journal', daemon=True)
         self._thread.start()
         if resume_at is None:
-            labels = {'shape': [int(n) for n in shape], 'dtype': np.dtype(dtype).name}
-            head = {'journal': VERSION, 'image': identity.to_json(), 'labels': labels}
+            head = head_entry(identity, shape, dtype)
             self._append(lambda: head)
             if base is not None:
-                self._append_base(base)
+                for entry in base_entries(base):
+                    self._append(partial(dict, entry))
 
     # -- what happens
 
@@ -160,10 +210,13 @@ class Journal:
         """Record the classes that there are from now on."""
         return self._append(lambda: {'classes': codec.classes_to_json(classes)})
 
-    def known(self, records: Iterable[SegmentedObject]) -> int:
-        """Record objects that were in the labels already (`Session.learn`)."""
-        records = tuple(records)
-        return self._append(lambda: {'known': [codec.object_to_json(r) for r in records]})
+    def known(self, records: Iterable[SegmentedObject], gone: Iterable[int] = ()) -> int:
+        """Record objects that were in the labels already, and ids that were not after all."""
+        records, gone = tuple(records), tuple(gone)
+        return self._append(lambda: known_entry(records, gone))
+
+    def lost(self) -> None:
+        """Do nothing: a journal cannot know, and whoever keeps it begins another one."""
 
     # -- what is safe
 
@@ -172,6 +225,12 @@ class Journal:
         """The number of the last line that is on disk; -1 for none."""
         with self._state:
             return self._durable
+
+    @property
+    def last(self) -> int:
+        """The number of the last line, on disk or on its way."""
+        with self._state:
+            return self._next - 1
 
     @property
     def failure(self) -> str:
@@ -246,7 +305,7 @@ class Journal:
                 return self._append(lambda: {verb: number})
         # A step from before the journal, or older than what is remembered: what it does is
         # written out, and is a step of its own after a restore.
-        return self.done(_inverse(step) if verb == 'undo' else step)
+        return self.done(step.inverse() if verb == 'undo' else step)
 
     def _append(self, make: Callable[[], dict[str, Any]]) -> int:
         with self._state:
@@ -257,16 +316,6 @@ class Journal:
             # within the lock: lines come in the order of their numbers
             self._queue.put((number, make))
         return number
-
-    def _append_base(self, base: NDArray[Any]) -> None:
-        def line(patch: Any) -> Callable[[], dict[str, Any]]:
-            start = (*patch.index, patch.row, patch.column)
-            mask = patch.mask.reshape((1,) * len(patch.index) + patch.mask.shape)
-            values = np.zeros(1, np.int64), np.array([patch.label])
-            return lambda: {'base': codec.edit_to_json(LabelEdit(start, mask, *values))}
-
-        for patch in patches(base):
-            self._append(line(patch))
 
     def _run(self) -> None:
         while True:
@@ -282,6 +331,8 @@ class Journal:
                     with self._state:
                         self._durable = entries[-1][0]
                         self._state.notify_all()
+                    if self._on_durable is not None:
+                        self._on_durable(entries[-1][0])
             except Exception as error:  # of any kind: the thread must not die unheard
                 self._fail(error)
             if batch[-1] is _STOP:
@@ -303,13 +354,3 @@ class Journal:
             self._state.notify_all()
         if self._on_failed is not None:
             self._on_failed(self._failure)
-
-
-def _inverse(step: Step) -> Step:
-    return Step(
-        f'undo {step.title}',
-        tuple(edit.inverse() for edit in reversed(step.edits)),
-        tuple(RecordChange(c.label, c.after, c.before) for c in step.changes),
-        step.maximum_after,
-        step.maximum_before,
-    )

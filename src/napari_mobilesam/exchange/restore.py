@@ -18,6 +18,7 @@ from .errors import ExchangeError
 from .files import MAX_TEXT, check_source, check_voxels, parse_json
 from .identity import ImageIdentity
 from .journal import VERSION
+from .segmentation import is_integer
 
 
 @dataclass(slots=True, eq=False)
@@ -49,11 +50,18 @@ class Restored:
     steps: dict[int, Step] = field(default_factory=dict)
 
 
-def restore(path: Path) -> Restored:
+def restore(path: Path, source: str = '') -> Restored:
     """Read a journal, up to the first damage.
 
     A process that was killed while it wrote leaves half a line at the end; a bad disk, anything.
     What comes before is whole, and is what is given back.
+
+    Parameters
+    ----------
+    path : Path
+        The journal.
+    source : str
+        What the image is called in `PlaneKey.source`; files do not know.
 
     Raises
     ------
@@ -67,7 +75,7 @@ def restore(path: Path) -> Restored:
         restored.size = len(first)
         while line := file.readline(MAX_TEXT):
             try:
-                _follow(restored, _parse(line, restored.lines))
+                _follow(restored, _parse(line, restored.lines), source)
             except ExchangeError as error:
                 lost = path.stat().st_size - restored.size
                 restored.notices.append(
@@ -124,32 +132,40 @@ def _begin(path: Path, entry: dict[str, Any]) -> Restored:
     return Restored(identity, np.zeros(shape, dtype), Session())
 
 
-def _follow(restored: Restored, entry: dict[str, Any]) -> None:
+def _follow(restored: Restored, entry: dict[str, Any], source: str) -> None:
     session, labels = restored.session, restored.labels
     kind = next((key for key in entry if key != 'n'), '')
     value = entry.get(kind)
     if kind == 'do':
-        step = codec.read_step(value)
+        step = codec.read_step(value).of_image(source)
         codec.write_edits(step.edits, labels)
         session.push(step)
         restored.steps[entry['n']] = step
     elif kind in ('undo', 'redo'):
-        known = restored.steps.get(value) if isinstance(value, int) else None
-        if known is None or session.history.is_done(known) != (kind == 'undo'):
+        step_then = restored.steps.get(value) if isinstance(value, int) else None
+        if step_then is None or session.history.is_done(step_then) != (kind == 'undo'):
             raise ExchangeError(f'line {entry["n"]} speaks of a step that is not there')
         if kind == 'undo':
-            codec.write_edits([edit.inverse() for edit in reversed(known.edits)], labels)
-            session.step_back(known)
+            codec.write_edits([edit.inverse() for edit in reversed(step_then.edits)], labels)
+            session.step_back(step_then)
         else:
-            codec.write_edits(known.edits, labels)
-            session.step_forward(known)
+            codec.write_edits(step_then.edits, labels)
+            session.step_forward(step_then)
     elif kind == 'classes':
         session.classes = codec.read_classes(value)
     elif kind == 'known':
-        session.learn(codec.read_all(codec.read_object, value))
+        known = codec.read_all(codec.read_object, value)
+        session.learn(record.of_image(source) for record in known)
+        session.forget(codec.read_all(_read_id, entry.get('gone', [])))
     elif kind == 'base':
         edit = codec.read_edit(value)
         codec.write_edits([edit], labels)
         session.observe(int(edit.after.max()))
     else:
         raise ExchangeError(f'line {entry["n"]} is of an unknown kind, {kind!r:.20}')
+
+
+def _read_id(found: Any) -> int:
+    if not is_integer(found):
+        raise ExchangeError(f'ids are integers; found {found!r:.20}')
+    return found

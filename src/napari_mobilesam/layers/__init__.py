@@ -7,6 +7,7 @@ axes than the viewer need no case of their own. No Qt, no model: it runs on a `V
 
 from __future__ import annotations
 
+from .identity import axis_letters, identifier, unit_of
 from .labels import LabelsPlane, labels_plane, largest_label, new_labels_array
 from .objects import crop_reader, displayed_axes, go_to, size_text, where_text
 from .pictures import (
@@ -57,6 +58,7 @@ __all__ = [
     'PictureChoice',
     'Samples',
     'area_text',
+    'axis_letters',
     'channels_of',
     'copy_transform',
     'crop_reader',
@@ -64,6 +66,7 @@ __all__ = [
     'draw_overlay',
     'first_image',
     'go_to',
+    'identifier',
     'image_coordinates',
     'image_shape',
     'labels_plane',
@@ -80,6 +83,7 @@ __all__ = [
     'shapes_on_plane',
     'size_text',
     'spatial_keywords',
+    'unit_of',
     'unwrap',
     'visible_frame',
     'where_text',

@@ -26,6 +26,7 @@ from .folding import Folding
 from .frame_line import FrameLine
 from .hints import Hints
 from .image_panel import ImagePanel
+from .journaling import Journaling
 from .keys_window import KeysWindow
 from .labels_panel import LabelsPanel, OverlapQuestion
 from .model import ModelKeeper, SegmenterFactory
@@ -34,6 +35,7 @@ from .model_panel import ModelPanel
 from .object_desk import ObjectDesk
 from .options import Options, keep_option, read_options, watch_options
 from .prompt_panel import PromptPanel
+from .restore_line import RestoreLine
 from .section import Section
 from .seeing import Seeing
 from .shortcuts import Keymap, qt_key
@@ -94,8 +96,10 @@ class AnnotatorWidget(QWidget):
         self.controller = AnnotatorController(
             viewer, self._bridge, self.model, options, self.keymap
         )
+        self.journaling = Journaling(self.controller)
 
         self.status = StatusLine()
+        self.restore_line = RestoreLine()
         self.hints = Hints(self.keymap)
         self.frame_line = FrameLine()
         self.image_panel = ImagePanel(self.controller.choice)
@@ -131,6 +135,7 @@ class AnnotatorWidget(QWidget):
         column.setSpacing(16)
         self._sections = (
             self.status,
+            self.restore_line,
             self.overlap_question,
             self.hints,
             self.frame_line,
@@ -161,6 +166,9 @@ class AnnotatorWidget(QWidget):
     def _connect(self) -> None:
         controller, model = self.controller, self.model
         controller.status_changed.connect(self.status.show_status)
+        self.journaling.status_changed.connect(self.status.show_status)
+        self.journaling.offered.connect(self.restore_line.offer)
+        self.restore_line.chosen.connect(self.journaling.restore)
         controller.candidate_changed.connect(self._show_candidate)
         controller.hovered_changed.connect(self._show_hovered)
         controller.committed.connect(lambda _record: self.hints.done('commit'))
@@ -273,6 +281,7 @@ class AnnotatorWidget(QWidget):
         self._canvas_keys.close()
         self._end_progress()
         self._focus_ring.close()
+        self.journaling.close()
         self.seeing.close()
         if self.keys_window is not None:
             self.keys_window.close()
@@ -282,6 +291,7 @@ class AnnotatorWidget(QWidget):
     def stop_threads(self) -> None:
         """Let no thread of ours go on; nothing of Qt's or napari's is touched."""
         self._closed = True
+        self.journaling.stop()
         self._bridge.close()
         self.model.close()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,7 +100,7 @@ class Committer(QObject):
     status_changed (str, str)
         One line for the user, and its kind.
     committed (SegmentedObject)
-        An object is in the labels.
+        An object is in the labels, and safe.
     overlap_asked (dict or None)
         Ids that the candidate shares pixels with, and how many: `answer` goes on. None when there
         is nothing to ask any more.
@@ -129,6 +130,8 @@ class Committer(QObject):
         self._inference = inference
         self.overlap = overlap
         self.class_id = 0
+        # Calls back when all that was done is safe; at once, where nobody keeps it.
+        self.safely: Callable[[Callable[[], object]], object] = lambda callback: callback()
         self._sessions = Sessions()
         self._target: LabelsTarget | None = None
         self._undo: Undo | None = None
@@ -229,6 +232,36 @@ class Committer(QObject):
         if not self._target.session.classes:
             self._target.session.classes = classes  # the user's classes, in other labels as well
         self.labels_changed.emit()
+
+    @property
+    def labels_are_empty(self) -> bool:
+        """Whether the current labels are known to have no pixels."""
+        target = self._target
+        return target is not None and target.book.counted and target.session.maximum == 0
+
+    def take(self, data: NDArray[Any], session: Session, name: str = '') -> Labels:
+        """Write into a new layer from now on, of labels whose objects are known.
+
+        Parameters
+        ----------
+        data
+            The labels; the layer's own from now on.
+        session
+            Their objects.
+        name
+            Of the layer; by default as of any that is made.
+
+        Raises
+        ------
+        NotAnnotatable
+            If there is no image, or they do not fit to it.
+        """
+        if self._target is None:
+            raise NotAnnotatable('Open an image first.')
+        self._open(None)
+        layer = self._target.take(data, session, name)
+        self.labels_changed.emit()
+        return layer
 
     def forget(self, layer: Any) -> None:
         """Let go of a layer that the user removed, where it is the current one."""
@@ -331,14 +364,15 @@ class Committer(QObject):
         before = None
         if self._reopened is not None and self.session is not None:
             before = self.session.get(self._reopened.label)  # it may have changed, or gone
-        prompted = PromptedPlane(shown.prediction.key, shown.prediction.prompts)
+        prompted = PromptedPlane(shown.prediction.key, shown.prediction.prompts, shown.making)
         base = SegmentedObject(class_id=self.class_id) if before is None else before
         record = replace(
             base,
             prompted=(*(p for p in base.prompted if p.plane != prompted.plane), prompted),
             score=shown.score,
             model_digest=shown.prediction.model_digest,
-            mapping=shown.source.mapping,
+            # the limits of a stack are known by now: nothing is read here
+            mapping=shown.source.resolved_mapping(),
             reviewed=False,
         )
         patch = shown.patch
@@ -364,6 +398,9 @@ class Committer(QObject):
         self._open(None)
         self._inference.drop()
         made = next(change.after for change in step.changes if change.after is not None)
+        self.safely(partial(self._tell_committed, made))
+
+    def _tell_committed(self, made: SegmentedObject) -> None:
         self.status_changed.emit(
             f'Object {made.label} is in the labels. Click the next one.', 'ready'
         )

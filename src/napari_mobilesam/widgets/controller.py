@@ -158,6 +158,11 @@ class AnnotatorController(AnnotatorSignals):
         return self._viewer
 
     @property
+    def committer(self) -> Committer:
+        """Who writes to the labels."""
+        return self._committer
+
+    @property
     def labels(self) -> Any:
         """The Labels layer that objects go to, or None."""
         return self._committer.labels

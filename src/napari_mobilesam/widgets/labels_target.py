@@ -137,6 +137,32 @@ class LabelsTarget:
         else:
             self._adopt(layer)
 
+    def take(self, data: Any, session: Session, name: str = '') -> Labels:
+        """Write into a new layer from now on, of labels whose objects are known.
+
+        An empty one that we made before makes room for it.
+
+        Raises
+        ------
+        NotAnnotatable
+            If the labels have other axes than the image.
+        """
+        shape = tuple(int(side) for side in data.shape)
+        if shape != image_shape(self._image):
+            raise NotAnnotatable(
+                f'The labels have the shape {shape}, "{self._image.name}" has '
+                f'{image_shape(self._image)}: choose the image that they belong to.'
+            )
+        made, untouched = self._made, not self._touched
+        self._let_go()
+        self._made, self._touched = None, True
+        if made is not None and untouched and made in self._viewer.layers:
+            with self._selection_kept():
+                self._viewer.layers.remove(made)
+        layer = self._add(data, session, name)
+        self._adopt(layer)
+        return layer
+
     def forget(self, layer: Any) -> bool:
         """Let go of a layer that the user removed; say whether it was the current one."""
         if layer is self._made:
@@ -222,18 +248,19 @@ class LabelsTarget:
     # -- inner
 
     def _make(self) -> None:
+        layer = self._add(new_labels_array(image_shape(self._image)), Session(), '')
+        self._made, self._touched = layer, False
+        self._adopt(layer)
+
+    def _add(self, data: Any, session: Session, name: str) -> Labels:
         layer = Labels(
-            new_labels_array(image_shape(self._image)),
-            name=f'{self._image.name} objects',
-            **spatial_keywords(self._image),
+            data, name=name or f'{self._image.name} objects', **spatial_keywords(self._image)
         )
-        book = self._sessions.book(layer)
-        book.counted = book.complete = True
+        self._sessions.enter(layer, Book(session, counted=True, complete=True))
         with self._selection_kept():
             self._viewer.add_layer(layer)
             self._put_above_image(layer)
-        self._made, self._touched = layer, False
-        self._adopt(layer)
+        return layer
 
     def _adopt(self, layer: Labels) -> None:
         self.layer = layer
@@ -298,6 +325,7 @@ class LabelsTarget:
         edits = painted_edits(event.value, self.layer.data.shape)
         if edits is None:
             self.session.observe(int(self.layer.selected_label))
+            self.session.lose_track()
         else:
             self._on_painted(edits)
 
@@ -315,4 +343,5 @@ class LabelsTarget:
         book.session.history.clear()
         book.beyond.clear()
         book.counted = book.complete = False
+        book.session.lose_track()
         self._count(self.layer)

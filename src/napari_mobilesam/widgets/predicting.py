@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from napari_mobilesam.engine import (
     Annotator,
     CancelToken,
+    Making,
     Patch,
     PlaneSource,
     Prediction,
@@ -54,6 +55,8 @@ class Shown:
         What the decoder took.
     encode_ms
         What the encoder took, if the plane had not been embedded yet.
+    prompted_only, tidy
+        What was made of the decoder's masks.
     """
 
     source: PlaneSource
@@ -64,6 +67,13 @@ class Shown:
     sizes: tuple[int, ...]
     decode_ms: float
     encode_ms: float | None = None
+    prompted_only: bool = True
+    tidy: TidyOptions = NOT_TIDIED
+
+    @property
+    def making(self) -> Making:
+        """How the mask was made, for whoever wants to make it again."""
+        return Making.of(self.source, self.prediction, self.choice, self.prompted_only, self.tidy)
 
     @property
     def score(self) -> float:
@@ -129,7 +139,17 @@ def show(
         patch.n_pixels if index == choice else _estimate(prediction, index, prompted_only)
         for index in range(len(prediction.candidates))
     )
-    return Shown(source, prediction, choice, patch, draw_patch(patch), sizes, decode_ms)
+    return Shown(
+        source,
+        prediction,
+        choice,
+        patch,
+        draw_patch(patch),
+        sizes,
+        decode_ms,
+        prompted_only=prompted_only,
+        tidy=options,
+    )
 
 
 def _estimate(prediction: Prediction, index: int, prompted_only: bool) -> int:

@@ -45,6 +45,10 @@ class Sessions:
         """Return the book of a layer, opened where there is none."""
         return self._books.setdefault(layer, Book())
 
+    def enter(self, layer: Labels, book: Book) -> None:
+        """Take in the book of a layer that comes with one."""
+        self._books[layer] = book
+
     def remember(self, image: Image, layer: Labels) -> None:
         """Take note that the objects of `image` go to `layer`."""
         self._last[image] = ref(layer)

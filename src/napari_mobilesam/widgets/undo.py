@@ -113,6 +113,8 @@ class Undo:
         if step is None or step.edits:
             # Without a step: strokes of the user's own, from before this widget was there.
             self._target.undo(step)
+            if step is None:
+                session.lose_track()
         else:
             session.step_back(step)
             self._moved.append((step, False))

@@ -1,0 +1,51 @@
+"""What an image layer is recognised by, whichever file or window it is in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_mobilesam.exchange.identity import ImageIdentity, identify
+
+from .planes import image_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.layers import Image
+
+
+def axis_letters(names: Any, ndim: int) -> str:
+    """Return napari's axis labels as letters of ``tczyx`` where they are such, else nothing."""
+    letters = ''.join(str(name).strip().lower()[:1] for name in names)
+    known = letters == ''.join(a for a in 'tczyx' if a in letters) and letters.endswith('yx')
+    return letters if known and len(letters) == ndim else ''
+
+
+def unit_of(layer: Any) -> str:
+    """Return the unit of a layer's last axis."""
+    units = [str(unit) for unit in layer.units or ()]
+    return units[-1] if units else 'pixel'
+
+
+def identifier(image: Image) -> Callable[[], ImageIdentity]:
+    """Return what reads some of the pixels of an image to tell what it is: for a worker.
+
+    The layer is looked at now. Calling what is returned may raise `ExchangeError`, for images of
+    more than five axes.
+    """
+    pixels = image.data[0] if image.multiscale else image.data
+    ndim = len(image_shape(image))
+    axes = axis_letters(image.axis_labels, ndim) or {2: 'yx', 3: 'zyx', 4: 'tzyx', 5: 'tczyx'}.get(
+        ndim, ''
+    )
+    scale = tuple(abs(float(size)) or 1.0 for size in image.scale)
+    path = image.source.path or ''
+    unit, rgb, name = unit_of(image), bool(image.rgb), str(image.name)
+
+    def read() -> ImageIdentity:
+        from napari_mobilesam.exchange.segmentation import check_axes
+
+        check_axes(axes, ndim)
+        return identify(pixels, axes, scale, unit, rgb=rgb, path=path, name=name)
+
+    return read
