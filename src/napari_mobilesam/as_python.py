@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from napari_mobilesam.engine import IntensityMapping, SegmentedObject, Session
+from dataclasses import replace
+
+from napari_mobilesam.engine import IntensityMapping, Making, SegmentedObject, Session
 from napari_mobilesam.exchange.identity import ImageIdentity
 
 
@@ -50,12 +52,22 @@ def _opening(identity: ImageIdentity, weights: str | None, mapping: IntensityMap
 def _call(
     record: SegmentedObject, session: Session, usual: IntensityMapping
 ) -> tuple[str, list[str]]:
-    plane, prompts = record.prompted[0].plane, record.prompts
+    plane, prompts = replace(record.prompted[0].plane, source=''), record.prompts
+    making = record.prompted[0].making or Making()
     ndim = plane.ndim
     name = session.classes.name(record.class_id)
     more = [f'class_name={name!r}'] if name else []
+    if prompts.mask is not None:
+        return f'# object {record.label} was made from a mask, which is too long for a script', []
+    if not making.plain:
+        return f'# object {record.label} was made on a picture of several layers, or of a part', []
+    if making.candidate is not None:
+        more.append(f'candidate={making.candidate}')
+    if not making.prompted_only:
+        more.append('prompted_only=False')
     own = record.mapping is not None and record.mapping != usual
-    if plane.displayed == (ndim - 2, ndim - 1) and prompts.mask is None and not own:
+    special = own or making.frame is not None or bool(making.tidy)
+    if plane.displayed == (ndim - 2, ndim - 1) and not special:
         arguments = []
         for word, wanted in (('points', True), ('negative', False)):
             chosen = [
@@ -69,9 +81,13 @@ def _call(
             corners = [(*plane.index, *prompts.box[:2]), (*plane.index, *prompts.box[2:])]
             arguments.append(f'box={corners!r}')
         return f'session.segment({", ".join(arguments + more)})', []
-    if prompts.mask is not None:
-        return f'# object {record.label} was made from a mask, which is too long for a script', []
-    if own:
-        more.append(f'mapping={record.mapping!r}')
-    used = ['PlaneKey', 'Prompts', *['IntensityMapping'] * own]
+    used = ['PlaneKey', 'Prompts']
+    for word, value in (
+        ('mapping', record.mapping if own else None),
+        ('frame', making.frame),
+        ('tidy', making.tidy or None),
+    ):
+        if value is not None:
+            more.append(f'{word}={value!r}')
+            used.append(type(value).__name__)
     return f'session.segment_plane({", ".join([repr(plane), repr(prompts), *more])})', used

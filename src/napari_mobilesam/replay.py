@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_mobilesam.engine import (
+    Making,
     OverlapRule,
+    RecordChange,
     SegmentedObject,
     Session,
     Step,
@@ -61,7 +63,7 @@ class Replay:
         Each object that has a record or pixels.
     predicted, copied : int
         Steps that the model did again, and those whose recorded pixels were taken as they were:
-        painted by hand, merged, or followed through the stack.
+        painted by hand, merged, made in one go with others, or followed through the stack.
     identical : bool
         Whether all pixels are the recorded ones.
     """
@@ -82,9 +84,9 @@ def replay(
 ) -> Replay:
     """Do the steps of a session again.
 
-    A commit from prompts on one plane is predicted again, in its place among the others; which
-    of the masks on offer was accepted is told by its score where the model is the same, else it
-    is the best. Every other step is done as it was recorded. So is what a step did to other
+    A commit from prompts is predicted again, in its place among the others: on the frame, from
+    the mask on offer and with the tidying that are recorded; where the model is another one, from
+    its best mask. Every other step is done as it was recorded. So is what a step did to other
     objects' pixels: whether they were kept follows from the record.
 
     Parameters
@@ -146,41 +148,56 @@ def compare(
 
 def _again(session: Replayed, step: Step) -> Step | None:
     """Predict a commit anew; None for steps that are no such thing."""
-    if len(step.edits) == 0 or step.title != 'commit':
+    if len(step.edits) == 0 or step.title != 'commit' or len(step.changes) == 0:
         return None
-    made = [c.after for c in step.changes if c.before is None and c.after is not None]
-    if len(made) != 1 or len(made[0].prompted) != 1:
+    made = [c for c in step.changes if c.after is not None and _is_prompted(c)]
+    if len(made) != 1 or made[0].after is None:
         return None
-    record, label, score = made[0], made[0].label, made[0].score
-    (prompted,) = record.prompted
+    record, before, label = made[0].after, made[0].before, made[0].label
+    prompted, score = record.prompted[-1], record.score
+    making = prompted.making
     if not prompted.prompts or record.mapping is None or score is None:
         return None
-    source = session.source(prompted.plane, record.mapping)
+    if making is not None and not making.plain:
+        return None
+    source = session.source(prompted.plane, record.mapping, making)
     prediction = session.annotator.predict(source, prompted.prompts)
     same = prediction.model_digest == record.model_digest
-    scores = prediction.candidates.scores
-    index = int(np.abs(scores - score).argmin()) if same else prediction.candidates.best
+    if making is not None:
+        makings = [making if same else replace(making, candidate=None)]
+    elif same:
+        # recorded before it was recorded how: what was done tells
+        index = int(np.abs(prediction.candidates.scores - score).argmin())
+        makings = [Making(index, prompted_only) for prompted_only in (True, False)]
+    else:
+        makings = [Making()]
     replaces = any(np.any((e.before != 0) & (e.before != label)) for e in step.edits)
     rule = OverlapRule.REPLACE if replaces else OverlapRule.KEEP
     plans = []
-    # whether parts without prompts were kept is not recorded: what was done tells
-    for prompted_only in (True, False) if same else (True,):
-        patch = prediction.patch(index, prompted_only=prompted_only)
-        new = SegmentedObject(
-            prompted=record.prompted,
-            score=prediction.candidates.score(index),
-            class_id=record.class_id,
-            unclear=record.unclear,
-            reviewed=record.reviewed,
+    for how in makings:
+        patch = how.patch(prediction)
+        new = replace(
+            record,
+            label=0 if before is None else label,
+            score=prediction.candidates.score(how.candidate),
             model_digest=prediction.model_digest,
-            mapping=record.mapping,
         )
         placed = place(prompted.plane, patch.mask, patch.corner, new)
+        if before is not None:
+            placed = replace(placed, clears=session.region(prompted.plane))
         plan = plan_commit(session.records, session.labels, [placed], rule, step.title)
         if _equal(plan, step):
             return _numbered(plan, label)
         plans.append(plan)
     return _numbered(plans[0], label) if plans[0].edits else None
+
+
+def _is_prompted(change: RecordChange) -> bool:
+    """Whether a change is that of an object that was made, or changed, by its last prompts."""
+    before, after = change.before, change.after
+    if after is None or not after.prompted:
+        return False
+    return before is None or before.prompted != after.prompted
 
 
 def _equal(plan: Step, step: Step) -> bool:

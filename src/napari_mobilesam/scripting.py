@@ -22,7 +22,9 @@ from napari_mobilesam import engine
 from napari_mobilesam.engine import (
     Annotator,
     EverythingOptions,
+    Frame,
     IntensityMapping,
+    Making,
     OverlapRule,
     PlacedMask,
     PlaneKey,
@@ -32,10 +34,12 @@ from napari_mobilesam.engine import (
     SegmentedObject,
     Segmenter,
     Step,
+    TidyOptions,
     plan_commit,
     plan_removal,
     segment_everything,
 )
+from napari_mobilesam.engine.regions import Region
 from napari_mobilesam.exchange import ExchangeError, Segmentation, load
 from napari_mobilesam.exchange import export as export_segmentation
 from napari_mobilesam.exchange.identity import ImageIdentity, identify
@@ -304,13 +308,20 @@ class Session:
         candidate: int | None = None,
         prompted_only: bool = True,
         mapping: IntensityMapping | None = None,
+        frame: Frame | None = None,
+        tidy: TidyOptions | None = None,
     ) -> int:
-        """Segment one object on any plane of the image, also an XZ or YZ one; see `segment`."""
-        source = self.source(key, mapping)
+        """Segment one object on any plane of the image, also an XZ or YZ one; see `segment`.
+
+        Only the region `frame` is looked at, if one is given, and the mask is made tidy by `tidy`.
+        """
+        tidy = TidyOptions() if tidy is None else tidy
+        source = self.source(key, mapping, Making(frame=frame))
         prediction = self.annotator.predict(source, prompts)
-        patch = prediction.patch(candidate, prompted_only=prompted_only)
+        making = Making.of(source, prediction, candidate, prompted_only, tidy)
+        patch = making.patch(prediction)
         record = SegmentedObject(
-            prompted=(PromptedPlane(key, prompts),),
+            prompted=(PromptedPlane(key, prompts, making),),
             score=prediction.candidates.score(candidate),
             class_id=self._class(class_name),
             model_digest=prediction.model_digest,
@@ -477,16 +488,33 @@ class Session:
             placed.append(place(key, mask, (rows.start, columns.start), record))
         return placed
 
-    def source(self, key: PlaneKey, mapping: IntensityMapping | None = None) -> PlaneSource:
-        """Return a plane of the image, as the annotator takes it; the same one each time."""
+    def source(
+        self, key: PlaneKey, mapping: IntensityMapping | None = None, making: Making | None = None
+    ) -> PlaneSource:
+        """Return a plane of the image, as the annotator takes it; the same one each time.
+
+        Of `making` the frame is taken, and the spacing where it is recorded; else pixels have the
+        sizes that the image says.
+        """
         mapping = mapping or self._mapping
+        spacing = None if making is None else making.spacing
+        if spacing is None:
+            spacing = (self._picture.scale[key.displayed[0]], self._picture.scale[key.displayed[1]])
         source = self._sources.get(key)
-        if source is None or source.mapping != mapping:
-            source = PlaneSource(key, self._picture.pixels, mapping, self._picture.rgb)
+        if source is None or (source.mapping, source.spacing) != (mapping, spacing):
+            pixels, rgb = self._picture.pixels, self._picture.rgb
+            source = PlaneSource(key, pixels, mapping, rgb, spacing=spacing)
             if len(self._sources) > 256:
                 self._sources.clear()
             self._sources[key] = source
-        return source
+        return source if making is None or making.frame is None else source.framed(making.frame)
+
+    def region(self, key: PlaneKey) -> Region:
+        """Return a plane as a region of the labels."""
+        region = [(0, int(side)) for side in self.shape]
+        for axis, position in zip(key.indexed, key.index, strict=True):
+            region[axis] = (position, position + 1)
+        return tuple(region)
 
     def _class(self, name: str) -> int:
         if not name:

@@ -48,7 +48,7 @@ class Child:
                 self.said.append(line.decode().split())
 
     def wait_for(self, word: str) -> list[str]:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 240
         while True:
             found = [words for words in self.said if words[0] == word]
             if found:

@@ -141,7 +141,7 @@ class Kept:
             self._waiting.append((-1, callback))
         else:
             number = journal.last
-            if journal.durable >= number or journal.failure:
+            if not self._waiting and (journal.durable >= number or journal.failure):
                 callback()
             else:
                 self._waiting.append((number, callback))
