@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from napari_mobilesam.exchange import ObjectInfo, Segmentation, export
+from napari_mobilesam.layers import axis_letters
 
 
 def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -43,19 +44,12 @@ def segmentation_of_layer(data: Any, meta: Mapping[str, Any]) -> Segmentation:
     units = [str(unit) for unit in meta.get('units') or ()]
     return Segmentation(
         data,
-        _axes(meta.get('axis_labels') or (), ndim),
+        axis_letters(meta.get('axis_labels') or (), ndim),
         scale,
         units[-1] if units else 'pixel',
         _objects(meta.get('features')),
         name=str(meta.get('name', 'image')),
     )
-
-
-def _axes(names: Any, ndim: int) -> str:
-    """Return napari's axis labels as letters where they are such, else the usual ones."""
-    letters = ''.join(str(name).strip().lower()[:1] for name in names)
-    known = letters == ''.join(a for a in 'tczyx' if a in letters) and letters.endswith('yx')
-    return letters if known and len(letters) == ndim else ''
 
 
 def _objects(features: Any) -> dict[int, ObjectInfo]:

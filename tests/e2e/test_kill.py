@@ -30,13 +30,15 @@ class Child:
     def __init__(self, home: Path, seed: int) -> None:
         environment = {**os.environ, 'XDG_DATA_HOME': str(home / 'data')}
         environment['NAPARI_CONFIG'] = str(home / f'settings-{seed}.yaml')
-        self.process = subprocess.Popen(
-            [sys.executable, kill_child.__file__, str(seed)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(home / f'errors-{seed}.txt').open('w'),
-            env=environment,
-        )
+        self.errors = home / f'errors-{seed}.txt'
+        with self.errors.open('w') as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, kill_child.__file__, str(seed)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=environment,
+            )
         self.said: list[list[str]] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -47,13 +49,12 @@ class Child:
             if line.endswith(b'\n'):
                 self.said.append(line.decode().split())
 
-    def wait_for(self, word: str) -> list[str]:
+    def wait_for(self, word: str, times: int = 1) -> None:
         deadline = time.monotonic() + 240
         while True:
-            found = [words for words in self.said if words[0] == word]
-            if found:
-                return found[-1]
-            assert self.process.poll() is None, 'the window is gone'
+            if sum(words[0] == word for words in self.said) >= times:
+                return
+            assert self.process.poll() is None, self.errors.read_text()[-2000:]
             assert time.monotonic() < deadline, f'never said "{word}"'
             time.sleep(0.01)
 
@@ -66,6 +67,9 @@ class Child:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self._reader.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None and not pipe.closed:
+                pipe.close()
 
 
 def undone(restored: Restored) -> str:
@@ -94,7 +98,8 @@ def test_30_kills_lose_nothing_that_was_committed(own_home: Path) -> None:
             child.go()
             if run % 5 != 4:  # else while it opens the image, or restores
                 child.wait_for('restored')
-            time.sleep(choose.uniform(0, 4))
+                child.wait_for('told', choose.randint(1, 6))
+            time.sleep(choose.uniform(0, 0.5))
             child.kill()
             words = {kind: [w[1:] for w in child.said if w[0] == kind] for kind in
                      ('restored', 'undone', 'redone', 'told')}  # fmt: skip

@@ -21,7 +21,7 @@ from . import rle
 from .errors import ExchangeError
 from .files import load_json, write_json
 from .painting import Canvas, Numbers
-from .patches import Patch, patches
+from .patches import Patch
 from .polygons import fill_patch, keyhole, trace
 from .segmentation import ObjectInfo, Segmentation, is_integer, read_colour
 
@@ -54,7 +54,7 @@ def to_coco(segmentation: Segmentation, *, polygons: bool = False) -> dict[str, 
     ]
     categories: dict[str, dict[str, Any]] = {}
     annotations = []
-    for number, patch in enumerate(patches(segmentation.labels), 1):
+    for number, patch in enumerate(segmentation.patches(), 1):
         info = segmentation.info(patch.label)
         category = _category(categories, info.class_name, segmentation)
         found = info.to_json()

@@ -15,6 +15,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from napari_mobilesam.engine import Cancelled
+
 from .errors import ExchangeError
 from .files import reason
 from .segmentation import Segmentation
@@ -218,7 +220,7 @@ def _explained(path: Path, verb: str, form: Format) -> Iterator[None]:
     """
     try:
         yield
-    except ExchangeError:
+    except (ExchangeError, Cancelled):
         raise
     except Exception as error:
         detail = reason(error) if isinstance(error, OSError) else f'{error or type(error).__name__}'

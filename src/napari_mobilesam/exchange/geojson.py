@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .errors import ExchangeError
 from .files import load_json, write_json
 from .painting import Canvas, Numbers
-from .patches import Patch, patches
+from .patches import Patch
 from .polygons import Ring, checked_ring, fill_patch, trace
 from .segmentation import Colour, ObjectInfo, Segmentation, is_integer, read_colour
 
@@ -35,7 +35,7 @@ def to_geojson(segmentation: Segmentation) -> dict[str, Any]:
     """Return a segmentation as the content of a GeoJSON file."""
     return {
         'type': 'FeatureCollection',
-        'features': [_feature(segmentation, patch) for patch in patches(segmentation.labels)],
+        'features': [_feature(segmentation, patch) for patch in segmentation.patches()],
     }
 
 

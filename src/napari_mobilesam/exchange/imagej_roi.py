@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from .errors import ExchangeError
 from .files import MAX_TEXT, check_source, replacing
 from .painting import Canvas, Numbers
-from .patches import Patch, patches
+from .patches import Patch
 from .polygons import Polygon, fill_patch, trace
 from .segmentation import ObjectInfo, Segmentation
 
@@ -38,7 +38,7 @@ def write(segmentation: Segmentation, path: Path, *, overwrite: bool = False) ->
             f'{segmentation.shape}. Export GeoJSON or COCO'
         )
     with replacing(path, overwrite) as part, zipfile.ZipFile(part, 'w') as archive:
-        for patch in patches(segmentation.labels):
+        for patch in segmentation.patches():
             roi = _roi(segmentation, patch)
             archive.writestr(
                 zipfile.ZipInfo(f'{roi.name}.roi'), roi.tobytes(), zipfile.ZIP_DEFLATED

@@ -28,6 +28,8 @@ def write(segmentation: Segmentation, path: Path, *, overwrite: bool = False) ->
     with replacing(path, overwrite, _is_masks) as part:
         part.mkdir()
         for number, (label, box) in enumerate(zip(ids[ids != 0], boxes, strict=True), 1):
+            if segmentation.watch is not None:
+                segmentation.watch(number - 1, len(boxes))
             mask = np.zeros(labels.shape, np.uint8)
             mask[box][numbers[box] == number] = 255
             names.append(f'{int(label):05d}{suffix}')

@@ -66,7 +66,7 @@ def _rows(s: Segmentation, per_plane: bool) -> Iterator[dict[str, Any]]:
     body = 'zyx' if 'z' in s.axes and not per_plane else 'yx'
     outer = len(s.axes) - len(body)
     spacing = s.scale[outer:]
-    for index in np.ndindex(s.shape[:outer]):
+    for index in s.planes(len(body)):
         labels = s.labels[index]
         # regionprops takes memory for every id up to the largest one
         ids, compact = np.unique(labels, return_inverse=True)

@@ -40,17 +40,21 @@ class Patch:
 
 def patches(labels: NDArray[Any]) -> Iterator[Patch]:
     """Give all objects of labels (..., H, W), plane by plane and by ascending id."""
+    for index in np.ndindex(labels.shape[:-2]):
+        yield from patches_of_plane(labels[index], index)
+
+
+def patches_of_plane(plane: NDArray[Any], index: tuple[int, ...]) -> Iterator[Patch]:
+    """Give the objects of one plane (H, W) at a position, by ascending id."""
     from scipy import ndimage
 
-    for index in np.ndindex(labels.shape[:-2]):
-        plane = labels[index]
-        ids, compact = np.unique(plane, return_inverse=True)
-        if not len(ids):
-            continue
-        first = int(ids[0] == 0)  # so that the background, where there is any, becomes 0
-        numbers = compact.reshape(plane.shape).astype(np.int32) + (1 - first)
-        boxes = ndimage.find_objects(numbers)
-        for number, (label, box) in enumerate(zip(ids[first:], boxes, strict=True), 1):
-            assert box is not None
-            mask = numbers[box] == number
-            yield Patch(int(label), index, int(box[0].start), int(box[1].start), mask)
+    ids, compact = np.unique(plane, return_inverse=True)
+    if not len(ids):
+        return
+    first = int(ids[0] == 0)  # so that the background, where there is any, becomes 0
+    numbers = compact.reshape(plane.shape).astype(np.int32) + (1 - first)
+    boxes = ndimage.find_objects(numbers)
+    for number, (label, box) in enumerate(zip(ids[first:], boxes, strict=True), 1):
+        assert box is not None
+        mask = numbers[box] == number
+        yield Patch(int(label), index, int(box[0].start), int(box[1].start), mask)

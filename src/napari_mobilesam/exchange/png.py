@@ -34,7 +34,7 @@ def write(segmentation: Segmentation, path: Path, *, overwrite: bool = False) ->
         )
     planes = {
         path.with_name(path.stem + _position(segmentation, index) + path.suffix): index
-        for index in np.ndindex(segmentation.shape[:-2])
+        for index in segmentation.planes()
     }
     for target in planes:  # all of them, before the first one is written
         check_target(target, overwrite)

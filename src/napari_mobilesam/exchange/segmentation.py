@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, TypeGuard
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ExchangeError
+from .patches import Patch, patches_of_plane
 
 MAX_LABEL = 2**31 - 1
 """The largest id: what int32, napari's Labels and most other programs can hold."""
@@ -116,6 +117,9 @@ class Segmentation:
         intensity statistics.
     notices : tuple of str
         What the user should know about how a file was read.
+    watch : callable, optional
+        Told, while it is written, how many planes are done, and how many there are. What it
+        raises ends the writing; nothing is left of the file then.
 
     Raises
     ------
@@ -132,6 +136,7 @@ class Segmentation:
     name: str = 'image'
     image: Any = None
     notices: tuple[str, ...] = ()
+    watch: Callable[[int, int], object] | None = None
 
     def __post_init__(self) -> None:
         labels = checked_labels(self.labels)
@@ -164,6 +169,20 @@ class Segmentation:
     def info(self, label: int) -> ObjectInfo:
         """Return what is known of an object: where it is nothing, its id."""
         return self.objects.get(label) or ObjectInfo(label)
+
+    def planes(self, axes: int = 2) -> Iterator[tuple[int, ...]]:
+        """Give the positions on all but the last axes, and tell `watch` how far it is."""
+        outer = self.shape[: len(self.shape) - axes]
+        total = int(np.prod(outer, dtype=np.int64))
+        for done, index in enumerate(np.ndindex(outer)):
+            if self.watch is not None:
+                self.watch(done, total)
+            yield index
+
+    def patches(self) -> Iterator[Patch]:
+        """Give all objects, plane by plane and by ascending id; see `planes`."""
+        for index in self.planes():
+            yield from patches_of_plane(self.labels[index], index)
 
     def position(self, index: tuple[int, ...]) -> dict[str, int]:
         """Return a plane's position on the leading axes, by axis letter."""

@@ -63,6 +63,15 @@ class SavedSession:
     session: Session
     relative: str = ''
 
+    def session_of_image(self, source: str) -> Session:
+        """Return the session with its planes in an image called `source` (`PlaneKey.source`)."""
+        session = Session(self.session.maximum)
+        session.classes = self.session.classes
+        for step in self.session.history.done:
+            session.history.push(step.of_image(source))
+        session.learn(record.of_image(source) for record in self.session)
+        return session
+
 
 def save_session(
     path: str | Path,

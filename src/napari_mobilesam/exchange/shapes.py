@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from .errors import ExchangeError
 from .painting import Canvas, Numbers
-from .patches import patches
 from .polygons import fill_patch, keyhole, trace
 from .segmentation import ObjectInfo, Segmentation
 
@@ -28,7 +27,7 @@ def to_shapes(segmentation: Segmentation) -> tuple[list[NDArray[np.float64]], di
     """
     data: list[NDArray[np.float64]] = []
     features: dict[str, list[Any]] = {'label': [], 'class': [], 'score': []}
-    for patch in patches(segmentation.labels):
+    for patch in segmentation.patches():
         info = segmentation.info(patch.label)
         for polygon in trace(patch.mask, (patch.row, patch.column)):
             ring = keyhole(polygon)

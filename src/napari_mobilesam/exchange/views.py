@@ -1,12 +1,13 @@
-"""From the engine's records to what is exported."""
+"""From the engine's records to what is exported, and from what was imported to records."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_mobilesam.engine import SegmentedObject, Session
+from napari_mobilesam.engine import CancelToken, Classes, SegmentedObject, Session, Survey
 
 from .images import Picture
 from .segmentation import Colour, ObjectInfo, Segmentation
@@ -39,6 +40,44 @@ def info_of(record: SegmentedObject, session: Session) -> ObjectInfo:
         record.score,
         prompts,
     )
+
+
+def session_of(segmentation: Segmentation, cancel: CancelToken | None = None) -> Session:
+    """Return records of all objects of labels that were imported, as they can be edited on.
+
+    Reads all labels: for a worker.
+
+    Raises
+    ------
+    Cancelled
+        If the token was cancelled.
+    """
+    survey = Survey(segmentation.labels)
+    while not survey.advance(CancelToken() if cancel is None else cancel):
+        pass
+    session = Session()
+    classes = Classes()
+    names = {info.class_name for info in segmentation.objects.values()} | {*segmentation.colours}
+    for name in sorted(names - {''}):
+        colour = segmentation.colours.get(name)
+        text = '' if colour is None else '#' + bytes(colour).hex()
+        classes = classes.added(name, text)
+    session.classes = classes
+    numbers = {item.name: item.class_id for item in classes}
+    records = []
+    for label, found in survey.found.items():
+        info = segmentation.info(label)
+        records.append(
+            replace(
+                found,
+                score=info.score,
+                class_id=numbers.get(info.class_name.strip(), 0),
+                reviewed='reviewed' in info.flags,
+                unclear='unclear' in info.flags,
+            )
+        )
+    session.learn(records)
+    return session
 
 
 def _colour(text: str) -> Colour:

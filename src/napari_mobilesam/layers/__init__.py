@@ -7,7 +7,7 @@ axes than the viewer need no case of their own. No Qt, no model: it runs on a `V
 
 from __future__ import annotations
 
-from .identity import axis_letters, identifier, unit_of
+from .identity import add_picture, axis_letters, identifier, unit_of
 from .labels import LabelsPlane, labels_plane, largest_label, new_labels_array
 from .objects import crop_reader, displayed_axes, go_to, size_text, where_text
 from .pictures import (
@@ -57,6 +57,7 @@ __all__ = [
     'NotAnnotatable',
     'PictureChoice',
     'Samples',
+    'add_picture',
     'area_text',
     'axis_letters',
     'channels_of',

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from napari_mobilesam.exchange.identity import ImageIdentity, identify
 
-from .planes import image_shape
+from .planes import image_shape, unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari.layers import Image
+
+    from napari_mobilesam.exchange.images import Picture
 
 
 def axis_letters(names: Any, ndim: int) -> str:
@@ -49,3 +51,24 @@ def identifier(image: Image) -> Callable[[], ImageIdentity]:
         return identify(pixels, axes, scale, unit, rgb=rgb, path=path, name=name)
 
     return read
+
+
+def add_picture(viewer: Any, picture: Picture) -> Image:
+    """Add an image that was read from a file, with its axes and calibration."""
+    ndim = len(picture.shape)
+    units = [picture.unit if axis in 'zyx' else 'pixel' for axis in picture.axes]
+    keywords: dict[str, Any] = {
+        'name': picture.name,
+        'scale': picture.scale,
+        'axis_labels': tuple(picture.axes),
+        'rgb': picture.rgb,
+    }
+    try:
+        layer = viewer.add_image(picture.pixels, units=units, **keywords)
+    except ValueError:  # a unit that napari does not know
+        layer = viewer.add_image(picture.pixels, **keywords)
+    missing = viewer.dims.ndim - ndim
+    for axis, side in enumerate(picture.shape[:-2]):
+        viewer.dims.set_current_step(axis + missing, side // 2)
+    added: Image = unwrap(layer)
+    return added

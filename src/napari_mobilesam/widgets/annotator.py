@@ -22,6 +22,8 @@ from .canvas_keys import CanvasKeys
 from .connections import Connections
 from .controller import AnnotatorController
 from .focus_ring import FocusRing
+from .files_panel import FilesPanel
+from .filing import Filing
 from .folding import Folding
 from .frame_line import FrameLine
 from .hints import Hints
@@ -97,6 +99,7 @@ class AnnotatorWidget(QWidget):
             viewer, self._bridge, self.model, options, self.keymap
         )
         self.journaling = Journaling(self.controller)
+        self.filing = Filing(self.controller, self.journaling, self.model.script_name)
 
         self.status = StatusLine()
         self.restore_line = RestoreLine()
@@ -111,6 +114,7 @@ class AnnotatorWidget(QWidget):
         self.candidate_panel.add_options(self.tidy_box)
         self.overlap_question = OverlapQuestion()
         self.objects = ObjectDesk(self.controller, self._bridge, self)
+        self.files_panel = FilesPanel()
         self.model_panel = ModelPanel()
         self.seeing = Seeing(self._bridge, self)
         self.keys_window: KeysWindow | None = None
@@ -145,6 +149,7 @@ class AnnotatorWidget(QWidget):
             self.batch_panel,
             self.labels_panel,
             self.image_panel,
+            self.files_panel,
             self.model_panel,
         )
         for section in self._sections:
@@ -169,6 +174,7 @@ class AnnotatorWidget(QWidget):
         self.journaling.status_changed.connect(self.status.show_status)
         self.journaling.offered.connect(self.restore_line.offer)
         self.restore_line.chosen.connect(self.journaling.restore)
+        self._connect_files()
         controller.candidate_changed.connect(self._show_candidate)
         controller.hovered_changed.connect(self._show_hovered)
         controller.committed.connect(lambda _record: self.hints.done('commit'))
@@ -228,6 +234,23 @@ class AnnotatorWidget(QWidget):
             self._connections.connect(emitter, self._show_layers)
         self._connections.connect(self._viewer.events.theme, self._show_theme)
 
+    def _connect_files(self) -> None:
+        filing, panel = self.filing, self.files_panel
+        filing.status_changed.connect(self.status.show_status)
+        filing.busy_changed.connect(panel.show_busy)
+        filing.progressed.connect(panel.show_progress)
+        filing.session_changed.connect(panel.show_session)
+        filing.question_asked.connect(panel.question.ask)
+        panel.save_wanted.connect(filing.save)
+        panel.open_wanted.connect(filing.open)
+        panel.autosave_chosen.connect(filing.set_autosave)
+        panel.export_wanted.connect(filing.export)
+        panel.import_wanted.connect(filing.bring)
+        panel.script_wanted.connect(filing.copy_script)
+        panel.cancel_clicked.connect(filing.cancel)
+        panel.image_named.connect(filing.answer)
+        panel.same_image_wanted.connect(filing.answer_same)
+
     def _bind_keys(self) -> None:
         self._canvas_keys = CanvasKeys(self)
         self.keymap.changed.connect(self._bind_dock_keys)
@@ -281,6 +304,7 @@ class AnnotatorWidget(QWidget):
         self._canvas_keys.close()
         self._end_progress()
         self._focus_ring.close()
+        self.filing.close()
         self.journaling.close()
         self.seeing.close()
         if self.keys_window is not None:
@@ -291,6 +315,7 @@ class AnnotatorWidget(QWidget):
     def stop_threads(self) -> None:
         """Let no thread of ours go on; nothing of Qt's or napari's is touched."""
         self._closed = True
+        self.filing.stop()
         self.journaling.stop()
         self._bridge.close()
         self.model.close()
@@ -346,6 +371,9 @@ class AnnotatorWidget(QWidget):
             images, self.controller.image, channels_of(images), self.controller.choice.rgb
         )
         self.batch_panel.show_layers(self.controller.object_layers)
+        image = self.controller.image
+        name = None if image is None else str(image.name)
+        self.files_panel.show_image(name, '' if image is None else image.source.path or '')
         current = self.controller.labels
         self.labels_panel.show_labels(labels, current)
 

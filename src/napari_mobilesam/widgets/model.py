@@ -86,6 +86,13 @@ class ModelKeeper(QObject):
         """Name or path of the checkpoint that was chosen; another one may stand in for it."""
         return self._options.checkpoint
 
+    def script_name(self) -> str | None:
+        """Return the checkpoint that a script has to name; None for the bundled one."""
+        from mobile_sam.checkpoints import BUNDLED_NAME
+
+        bundled = self.loaded is not None and self.loaded.title == BUNDLED_NAME
+        return None if bundled else self.wanted
+
     @property
     def device(self) -> str:
         """The device that was chosen; see `loaded` for the one in use."""
