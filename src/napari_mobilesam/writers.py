@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from napari_mobilesam.exchange import ObjectInfo, Segmentation, export
-from napari_mobilesam.layers import axis_letters
+from napari_mobilesam.exchange.segmentation import named_axes
 
 
 def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -44,7 +44,7 @@ def segmentation_of_layer(data: Any, meta: Mapping[str, Any]) -> Segmentation:
     units = [str(unit) for unit in meta.get('units') or ()]
     return Segmentation(
         data,
-        axis_letters(meta.get('axis_labels') or (), ndim),
+        named_axes(meta.get('axis_labels') or (), ndim),
         scale,
         units[-1] if units else 'pixel',
         _objects(meta.get('features')),

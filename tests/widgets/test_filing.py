@@ -126,7 +126,7 @@ def test_bad_files_are_told_and_harm_nothing(desk: Callable[..., Desk], tmp_path
     for button, name, expected in (
         (one.panel.bring, 'float.tif', 'labels are integers'),
         (one.panel.bring, 'small.tif', 'choose the image that they belong to'),
-        (one.panel.open, 'small.tif', 'no JSON'),
+        (one.panel.open, 'small.tif', 'no UTF-8 text'),
         (one.panel.save, 'no/such/folder', 'does not exist'),
     ):
         with notifications() as told:

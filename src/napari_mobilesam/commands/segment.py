@@ -125,7 +125,7 @@ def command(
 def _jobs(found: list[Path], output: Path, suffix: str | None) -> list[tuple[Path, Path]]:
     """Return each image with where its result goes; nothing is read for that."""
     from napari_mobilesam.exchange import ExchangeError, format_of
-    from napari_mobilesam.exchange.images import SUFFIXES
+    from napari_mobilesam.exchange.images import stem_of
 
     if len(found) == 1 and suffix is None and not output.is_dir():
         format_of(output)
@@ -140,11 +140,7 @@ def _jobs(found: list[Path], output: Path, suffix: str | None) -> list[tuple[Pat
         raise ExchangeError(f'"{output}" cannot be made: {error.strerror}') from None
     jobs, seen = [], set()
     for path in found:
-        stem = path.name
-        for ending in ('.ome.tiff', '.ome.tif', '.ome.zarr', *SUFFIXES):
-            if stem.lower().endswith(ending):
-                stem = stem[: -len(ending)]
-                break
+        stem = stem_of(path)
         target = output / f'{stem}_labels{suffix}'
         if target in seen:
             target = output / f'{path.name}_labels{suffix}'

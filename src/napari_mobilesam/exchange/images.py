@@ -59,11 +59,16 @@ class Picture:
         """What it is called: its file without endings."""
         if self.path is None:
             return 'image'
-        name = self.path.name
-        for suffix in ('.ome.tiff', '.ome.tif', '.ome.zarr', *SUFFIXES):
-            if name.lower().endswith(suffix):
-                return name[: -len(suffix)] or name
-        return name
+        return stem_of(self.path)
+
+
+def stem_of(path: Path) -> str:
+    """Return the name of an image without its endings."""
+    name = path.name
+    for suffix in ('.ome.tiff', '.ome.tif', '.ome.zarr', *SUFFIXES):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)] or name
+    return name
 
 
 def open_image(path: str | Path) -> Picture:

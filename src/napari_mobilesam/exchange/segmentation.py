@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, TypeGuard
@@ -254,6 +254,13 @@ def check_axes(axes: str, ndim: int) -> None:
             f'axes are named by letters of "tczyx" in this order, one per axis, with "yx" last; '
             f'got "{axes}" for {ndim} axes'
         )
+
+
+def named_axes(names: Iterable[object], ndim: int) -> str:
+    """Return names of axes as letters of ``tczyx`` where they are such, in this order; else ''."""
+    letters = ''.join(str(name).strip().lower()[:1] for name in names)
+    known = letters == ''.join(a for a in 'tczyx' if a in letters) and letters.endswith('yx')
+    return letters if known and len(letters) == ndim else ''
 
 
 def checked_labels(labels: Any) -> NDArray[Any]:

@@ -7,7 +7,7 @@ axes than the viewer need no case of their own. No Qt, no model: it runs on a `V
 
 from __future__ import annotations
 
-from .identity import add_picture, axis_letters, identifier, unit_of
+from .identity import add_picture, identifier, middle_index, unit_of
 from .labels import LabelsPlane, labels_plane, largest_label, new_labels_array
 from .objects import crop_reader, displayed_axes, go_to, size_text, where_text
 from .pictures import (
@@ -59,7 +59,6 @@ __all__ = [
     'Samples',
     'add_picture',
     'area_text',
-    'axis_letters',
     'channels_of',
     'copy_transform',
     'crop_reader',
@@ -73,6 +72,7 @@ __all__ = [
     'labels_plane',
     'largest_label',
     'mapping_as_displayed',
+    'middle_index',
     'new_labels_array',
     'objects_on_plane',
     'overlay_geometry',

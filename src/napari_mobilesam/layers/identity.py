@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_mobilesam.exchange.identity import ImageIdentity, identify
+from napari_mobilesam.exchange.segmentation import named_axes
 
 from .planes import image_shape, unwrap
 
@@ -14,13 +15,6 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_mobilesam.exchange.images import Picture
-
-
-def axis_letters(names: Any, ndim: int) -> str:
-    """Return napari's axis labels as letters of ``tczyx`` where they are such, else nothing."""
-    letters = ''.join(str(name).strip().lower()[:1] for name in names)
-    known = letters == ''.join(a for a in 'tczyx' if a in letters) and letters.endswith('yx')
-    return letters if known and len(letters) == ndim else ''
 
 
 def unit_of(layer: Any) -> str:
@@ -37,7 +31,7 @@ def identifier(image: Image) -> Callable[[], ImageIdentity]:
     """
     pixels = image.data[0] if image.multiscale else image.data
     ndim = len(image_shape(image))
-    axes = axis_letters(image.axis_labels, ndim) or {2: 'yx', 3: 'zyx', 4: 'tzyx', 5: 'tczyx'}.get(
+    axes = named_axes(image.axis_labels, ndim) or {2: 'yx', 3: 'zyx', 4: 'tzyx', 5: 'tczyx'}.get(
         ndim, ''
     )
     scale = tuple(abs(float(size)) or 1.0 for size in image.scale)
@@ -51,6 +45,11 @@ def identifier(image: Image) -> Callable[[], ImageIdentity]:
         return identify(pixels, axes, scale, unit, rgb=rgb, path=path, name=name)
 
     return read
+
+
+def middle_index(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the position on the leading axes that an image is opened at."""
+    return tuple(side // 2 for side in shape[:-2])
 
 
 def add_picture(viewer: Any, picture: Picture) -> Image:
@@ -68,7 +67,7 @@ def add_picture(viewer: Any, picture: Picture) -> Image:
     except ValueError:  # a unit that napari does not know
         layer = viewer.add_image(picture.pixels, **keywords)
     missing = viewer.dims.ndim - ndim
-    for axis, side in enumerate(picture.shape[:-2]):
-        viewer.dims.set_current_step(axis + missing, side // 2)
+    for axis, place in enumerate(middle_index(picture.shape)):
+        viewer.dims.set_current_step(axis + missing, place)
     added: Image = unwrap(layer)
     return added

@@ -26,6 +26,7 @@ from .files_panel import FilesPanel
 from .filing import Filing
 from .folding import Folding
 from .frame_line import FrameLine
+from .going_through import GoingThrough
 from .hints import Hints
 from .image_panel import ImagePanel
 from .journaling import Journaling
@@ -40,6 +41,7 @@ from .prompt_panel import PromptPanel
 from .restore_line import RestoreLine
 from .section import Section
 from .seeing import Seeing
+from .series_panel import SeriesPanel
 from .shortcuts import Keymap, qt_key
 from .status_line import StatusLine
 from .tidy_box import TidyBox
@@ -100,6 +102,7 @@ class AnnotatorWidget(QWidget):
         )
         self.journaling = Journaling(self.controller)
         self.filing = Filing(self.controller, self.journaling, self.model.script_name)
+        self.series = GoingThrough(self.controller, self.filing, self._bridge, self.model)
 
         self.status = StatusLine()
         self.restore_line = RestoreLine()
@@ -115,6 +118,7 @@ class AnnotatorWidget(QWidget):
         self.overlap_question = OverlapQuestion()
         self.objects = ObjectDesk(self.controller, self._bridge, self)
         self.files_panel = FilesPanel()
+        self.series_panel = SeriesPanel()
         self.model_panel = ModelPanel()
         self.seeing = Seeing(self._bridge, self)
         self.keys_window: KeysWindow | None = None
@@ -150,6 +154,7 @@ class AnnotatorWidget(QWidget):
             self.labels_panel,
             self.image_panel,
             self.files_panel,
+            self.series_panel,
             self.model_panel,
         )
         for section in self._sections:
@@ -250,6 +255,14 @@ class AnnotatorWidget(QWidget):
         panel.cancel_clicked.connect(filing.cancel)
         panel.image_named.connect(filing.answer)
         panel.same_image_wanted.connect(filing.answer_same)
+        series, steps = self.series, self.series_panel
+        series.status_changed.connect(self.status.show_status)
+        series.moved.connect(steps.show_place)
+        filing.busy_changed.connect(steps.show_busy)
+        steps.opened.connect(series.start)
+        steps.moved.connect(series.move)
+        steps.done_clicked.connect(series.done)
+        steps.skip_chosen.connect(series.set_skip)
 
     def _bind_keys(self) -> None:
         self._canvas_keys = CanvasKeys(self)

@@ -23,6 +23,7 @@ LANES = (
     'batch',
     'embed',
     'thumbnail',
+    'ahead',
 )
 
 CLOSE_SECONDS = 1.0

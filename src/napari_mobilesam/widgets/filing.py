@@ -72,6 +72,8 @@ class Filing(QObject):
         Planes or objects done, and how many there are.
     session_changed (Path or None)
         The current labels have another session file.
+    opened (Path)
+        A session is on display.
     question_asked (str, bool)
         About the image of a session; the second says that there is one, with other pixels. No
         words: nothing is to be asked any more.
@@ -82,6 +84,7 @@ class Filing(QObject):
     busy_changed = Signal(bool)
     progressed = Signal(int, int)
     session_changed = Signal(object)
+    opened = Signal(object)
     question_asked = Signal(str, bool)
     status_changed = Signal(str, str)
 
@@ -122,8 +125,8 @@ class Filing(QObject):
 
     # -- out
 
-    def save(self, path: str | Path) -> None:
-        """Save the session of the current labels."""
+    def save(self, path: str | Path, then: Callable[[], object] | None = None) -> None:
+        """Save the session of the current labels, and call `then`."""
         path = Path(path)
 
         def write(identity: ImageIdentity, snapshot: Snapshot, _watch: Any) -> Path:
@@ -133,11 +136,22 @@ class Filing(QObject):
             self._paths[session] = written
             self._show_path()
             self._say(f'The session is saved: {written.name}')
+            if then is not None:
+                then()
 
         self._out(write, saved, 'Saving the session…')
 
-    def export(self, path: str | Path, format_name: str, options: dict[str, Any]) -> None:
-        """Write the objects of the current labels; the dialog has asked about replacing."""
+    def export(
+        self,
+        path: str | Path,
+        format_name: str,
+        options: dict[str, Any],
+        then: Callable[[], object] | None = None,
+    ) -> None:
+        """Write the objects of the current labels, and call `then`.
+
+        What is there is replaced: the dialog has asked.
+        """
         image = self._controller.image
         if image is None:
             return
@@ -158,6 +172,8 @@ class Filing(QObject):
         def written(_session: Session, paths: tuple[Path, ...]) -> None:
             where = paths[0].name if len(paths) == 1 else f'{len(paths)} files in {path}'
             self._say(f'Exported: {where}')
+            if then is not None:
+                then()
 
         self._out(write, written, 'Exporting…')
 
@@ -305,6 +321,7 @@ class Filing(QObject):
             self._paths[session] = place.saved.path
             self._show_path()
             self._say(f'{len(session)} objects are back; undo works as before.')
+            self.opened.emit(place.saved.path)
 
     def _take(self, image: Image, labels: Any, session: Session, name: str) -> bool:
         if image not in self._controller.viewer.layers:
