@@ -21,9 +21,9 @@ from .candidate_panel import CandidatePanel
 from .canvas_keys import CanvasKeys
 from .connections import Connections
 from .controller import AnnotatorController
-from .focus_ring import FocusRing
 from .files_panel import FilesPanel
 from .filing import Filing
+from .focus_ring import FocusRing
 from .folding import Folding
 from .frame_line import FrameLine
 from .going_through import GoingThrough
