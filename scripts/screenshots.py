@@ -3,7 +3,8 @@
     xvfb-run -a -s "-screen 0 1920x1200x24" python scripts/screenshots.py
 
 writes into docs/images, each in the dark and the light theme: the annotator at work, the same
-looking closely at a frame, the window with what the model sees, and that with all keys. With
+looking closely at a frame, the window with what the model sees, that with all keys, and the parts
+of the dock for files. With
 ``--stand-in`` the tests' segmenter without a model takes the model's place, for work on the layout
 only.
 """
@@ -37,6 +38,7 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     for theme in ('dark', 'light'):
         take(theme, arguments.width, arguments.output, factory)
+        take_files(theme, arguments.width, arguments.output)
 
 
 def take(theme: str, width: int, folder: Path, factory: Any) -> None:
@@ -80,6 +82,38 @@ def take(theme: str, width: int, folder: Path, factory: Any) -> None:
     widget.seeing.window.grab().save(str(folder / f'seen-{theme}.png'))
     viewer.close()
     settle()
+
+
+def take_files(theme: str, width: int, folder: Path) -> None:
+    """Take the picture of what the dock has for files, with something to show in each part."""
+    import napari
+    from napari.qt import get_stylesheet
+    from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+    from napari_mobilesam.exchange.found_journals import FoundJournal
+    from napari_mobilesam.widgets.files_panel import FilesPanel
+    from napari_mobilesam.widgets.restore_line import RestoreLine
+    from napari_mobilesam.widgets.series_panel import SeriesPanel
+
+    viewer = napari.Viewer(show=False)  # brings the icons of the theme
+    viewer.theme = theme
+    line, files, series = RestoreLine(), FilesPanel(), SeriesPanel()
+    line.offer((FoundJournal(folder, 12, time.time() - 86_400),))
+    files.show_image('nuclei', '')
+    files.show_session(Path('nuclei.mobilesam.json'))
+    series.show_place('field-03.tif', 2, 12, 2)
+    shell = QWidget()
+    shell.setStyleSheet(get_stylesheet(theme))
+    column = QVBoxLayout(shell)
+    column.setSpacing(16)
+    for part in (line, files, series):
+        column.addWidget(part)
+    shell.setFixedWidth(width)
+    shell.show()
+    settle()
+    shell.grab().save(str(folder / f'files-{theme}.png'))
+    shell.close()
+    viewer.close()
 
 
 def open_annotator(

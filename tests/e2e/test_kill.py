@@ -19,7 +19,7 @@ from kill_child import digest
 from napari_mobilesam.engine import Session
 from napari_mobilesam.exchange.restore import Restored, restore
 
-pytestmark = [pytest.mark.gui, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.gui, pytest.mark.slow, pytest.mark.timeout(3000)]
 
 KILLS = int(os.environ.get('KILLS', 30))
 

@@ -59,7 +59,7 @@ class User:
         self.process = QApplication.processEvents
         self.rng = np.random.default_rng(seed)
         self.viewer = napari.Viewer()
-        self.viewer.window.resize(900, 700)
+        self.viewer.window.resize(600, 450)
         self.process()
         say('ready')
         sys.stdin.readline()

@@ -114,7 +114,7 @@ def test_everything_is_kept_and_comes_back(desk: Callable[..., Desk], tmp_path: 
 
     # the same picture in another window, tomorrow
     two = desk(image=stack())
-    assert two.line.restore.text() == '&Restore 1 object'
+    assert two.line.restore.text() == 'Restore 1 object'
     assert not two.line.isHidden()
     two.line.restore.click()
     two.quiet()
@@ -224,9 +224,9 @@ def test_two_windows_have_a_journal_each(desk: Callable[..., Desk]) -> None:
     one.journaling.close()
     two.journaling.close()
     three = desk(image=stack())
-    assert three.line.restore.text() == '&Restore 2 objects'
+    assert three.line.restore.text() == 'Restore 2 objects'
     three.line.older.click()
-    assert three.line.restore.text() == '&Restore 1 object'
+    assert three.line.restore.text() == 'Restore 1 object'
     assert not three.line.older.isEnabled()
     three.line.dismiss.click()
     assert three.line.isHidden()

@@ -80,8 +80,8 @@ class FilesPanel(Section):
         super().__init__('Session and files')
         self._stem = 'labels'
         self._folder = ''
-        self.save = _button('&Save session…', 'Objects, classes, prompts and undo, to go on later')
-        self.open = _button('&Open session…', 'Go on with a session; its image is looked for')
+        self.save = _button('Save session…', 'Objects, classes, prompts and undo, to go on later')
+        self.open = _button('Open session…', 'Go on with a session; its image is looked for')
         self.file = QLabel()
         self.file.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.file.setTextFormat(Qt.TextFormat.PlainText)
@@ -100,11 +100,11 @@ class FilesPanel(Section):
         self.format.setToolTip('What to export to')
         self.polygons = QCheckBox('Polygons instead of masks')
         self.per_plane = QCheckBox('A row per object and plane')
-        self.export = _button('&Export…', 'Write all objects of the current labels')
+        self.export = _button('Export…', 'Write all objects of the current labels')
         self.bring = _button(
-            '&Import…', 'Labels, COCO, GeoJSON or ImageJ ROIs, as objects in a layer of their own'
+            'Import…', 'Labels, COCO, GeoJSON or ImageJ ROIs, as objects in a layer of their own'
         )
-        self.script = _button('&Copy as Python', 'A script that makes the same objects')
+        self.script = _button('Copy as Python', 'A script that makes the same objects')
         self.bar = QuietBar()
         self.bar.setRange(0, 0)
         self.cancel = _button('Cancel', 'Stop; nothing is left half-done')
@@ -115,12 +115,12 @@ class FilesPanel(Section):
         grid.addWidget(self.open, 0, 1)
         grid.addWidget(self.file, 1, 0)
         grid.addWidget(self.autosave, 1, 1)
-        grid.addWidget(self.format, 2, 0)
-        grid.addWidget(self.export, 2, 1)
+        grid.addWidget(self.format, 2, 0, 1, 2)
         grid.addWidget(self.polygons, 3, 0, 1, 2)
         grid.addWidget(self.per_plane, 4, 0, 1, 2)
-        grid.addWidget(self.bring, 5, 0)
-        grid.addWidget(self.script, 5, 1)
+        grid.addWidget(self.export, 5, 0)
+        grid.addWidget(self.bring, 5, 1)
+        grid.addWidget(self.script, 6, 0, 1, 2)
         for column in (0, 1):
             grid.setColumnStretch(column, 1)
         self.body.addLayout(grid)
@@ -164,9 +164,10 @@ class FilesPanel(Section):
         self.bar.setVisible(busy)
         self.cancel.setVisible(busy)
         self.bar.setRange(0, 0)
-        for widget in (self.save, self.open, self.export, self.bring):
-            widget.setVisible(True)
-        self.export.setDisabled(busy or not self.script.isEnabled())
+        usable = self.script.isEnabled()
+        for widget in (self.save, self.export, self.bring):
+            widget.setEnabled(usable and not busy)
+        self.open.setEnabled(not busy)
 
     def show_progress(self, done: int, total: int) -> None:
         """Show how far it is."""
@@ -237,8 +238,8 @@ class ImageQuestion(QFrame):
         self.text = QLabel()
         self.text.setWordWrap(True)
         self.text.setTextFormat(Qt.TextFormat.PlainText)
-        self.choose = _button('Choose the &image…', 'Say where the image of the session is now')
-        self.take = _button('&Use it all the same', 'Put the objects on this image')
+        self.choose = _button('Choose the image…', 'Say where the image of the session is now')
+        self.take = _button('Use it all the same', 'Put the objects on this image')
         self.leave = _button('Not now', 'Open nothing')
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 6, 8, 6)

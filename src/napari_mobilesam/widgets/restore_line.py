@@ -33,7 +33,7 @@ class RestoreLine(QFrame):
         self.text.setTextFormat(Qt.TextFormat.PlainText)
         self.restore = QPushButton()
         self.restore.setToolTip('Objects, classes and undo as they were, in a layer of their own')
-        self.older = QPushButton('&Older')
+        self.older = QPushButton('Older')
         self.older.setToolTip('Look at the session before that')
         self.dismiss = QPushButton('Not now')
         self.dismiss.setToolTip('Hide this line; it is offered again when the image is opened')
@@ -60,7 +60,7 @@ class RestoreLine(QFrame):
             one = self._found[self._place]
             day = datetime.fromtimestamp(one.changed).strftime('%d %b %Y, %H:%M')
             self.text.setText(f'This image was annotated before, last on {day}.')
-            self.restore.setText(f'&Restore {one.objects} object{"s" if one.objects != 1 else ""}')
+            self.restore.setText(f'Restore {one.objects} object{"s" if one.objects != 1 else ""}')
             self.older.setVisible(len(self._found) > 1)
             self.older.setEnabled(self._place + 1 < len(self._found))
         self.setVisible(bool(self._found))

@@ -53,9 +53,9 @@ class SeriesPanel(Section):
 
     def __init__(self) -> None:
         super().__init__('Image series')
-        self.folder = QPushButton('Open &folder…')
+        self.folder = QPushButton('Open folder…')
         self.folder.setToolTip('All images of a folder, one after the other')
-        self.files = QPushButton('Open i&mages…')
+        self.files = QPushButton('Open images…')
         self.files.setToolTip('Images that you choose, one after the other')
         self.name = QLabel()
         self.name.setTextFormat(Qt.TextFormat.PlainText)
@@ -65,7 +65,7 @@ class SeriesPanel(Section):
         self.previous.setToolTip('Keep the session beside the image, and go back')
         self.next = QPushButton('Next ▸')
         self.next.setToolTip('Keep the session beside the image, and go on')
-        self.done = QPushButton('&Done ▸')
+        self.done = QPushButton('Done ▸')
         self.done.setToolTip('Write the labels beside the image, and go on to one that is not done')
         self.skip = QCheckBox('Skip images that are done')
         self.skip.setChecked(True)
