@@ -10,6 +10,7 @@ from fakes import FakeSegmenter
 from mouse import Mouse
 from pictures import CENTRES, stack
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
@@ -53,6 +54,17 @@ def test_objects_by_mouse_and_keys(make_napari_viewer: Any, qtbot: Any) -> None:
         quiet()
     assert [(r.label, r.class_id) for r in controller.objects] == [(1, 2), (2, 2)]
     both = controller.labels.data.copy()
+
+    # Coloured by class with the keyboard, and each in its own colour again.
+    labels, colours = controller.labels, widget.labels_panel.colours
+    own = labels.colormap
+    QTest.keyClick(colours, Qt.Key.Key_Down)
+    quiet()
+    wanted = QColor(controller.session.classes.get(2).colour).getRgbF()
+    np.testing.assert_allclose(labels.colormap.map(np.array([1, 2])), [wanted] * 2, atol=0.01)
+    QTest.keyClick(colours, Qt.Key.Key_Up)
+    quiet()
+    assert labels.colormap is own
 
     # napari's own undo, in the Labels layer, and our redo, in the prompts layer.
     viewer.layers.selection.active = controller.labels
