@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from measuring import Row, Turns, append_history, ratio_row, table, value_row
+from measuring import Row, Turn, Turns, append_history, ratio_row, table, value_row
 
 # Before anything imports torch: waiting threads that spin slow each other down on a busy machine.
 os.environ.setdefault('OMP_NUM_THREADS', '2')
@@ -38,6 +38,20 @@ class Compare(Protocol):
         """Measure; fail if even the better quartile lies below the floor."""
 
 
+class Ratio(Protocol):
+    """Adds a ratio of turns that the caller took to the table."""
+
+    def __call__(
+        self,
+        what: str,
+        turns: list[Turn],
+        *,
+        floor: float | None = None,
+        aim: float | None = None,
+    ) -> Row:
+        """Add; fail if even the better quartile misses the floor."""
+
+
 class Note(Protocol):
     """Adds a number to the table of which less is better: seconds, MiB, a share of the plain."""
 
@@ -59,6 +73,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         default=ROOT / '.benchmarks' / 'history.csv',
         help='CSV file that every row is added to',
+    )
+    parser.addoption(
+        '--grid',
+        type=int,
+        default=32,
+        help='points per side for everything mode; with 32 a turn of it takes minutes',
     )
 
 
@@ -87,6 +107,22 @@ def compare(benchmark: Any, pytestconfig: pytest.Config) -> Compare:
         return _add(pytestconfig, row)
 
     return compare
+
+
+@pytest.fixture
+def ratio(pytestconfig: pytest.Config) -> Ratio:
+    """Put turns into the table where three forms take turns, or what they give is wanted too."""
+
+    def ratio(
+        what: str,
+        turns: list[Turn],
+        *,
+        floor: float | None = None,
+        aim: float | None = None,
+    ) -> Row:
+        return _add(pytestconfig, ratio_row(what, turns, floor=floor, aim=aim))
+
+    return ratio
 
 
 @pytest.fixture

@@ -1,19 +1,17 @@
-"""From prompts to masks: the decoder, a click, a hover and everything mode, against the plain way.
+"""From prompts to masks: the decoder, a click and a hover, against the plain way.
 
 The plain way is that of the published implementation: decode everything, enlarge everything, look.
 """
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from measuring import peak_above_idle
-from plain_decoder import plain_click, plain_decode, plain_everything
+from plain_decoder import module_decode, plain_click, plain_decode
 from scipy import ndimage
 
 from mobile_sam import setup_model
@@ -23,16 +21,12 @@ from mobile_sam.modeling import Sam
 from napari_mobilesam.engine import (
     Candidates,
     Embedding,
-    EverythingOptions,
     Prompts,
     SamSegmenter,
-    segment_everything,
 )
 
 SQUARE = (1024, 1024)
 POINT = (400.0, 300.0)
-# Random weights predict qualities round 0, and each of their masks is speckled over the frame.
-ALL = EverythingOptions(32, -10.0, 0.3, skip_covered=False)
 
 
 @pytest.fixture(scope='module')
@@ -90,6 +84,17 @@ def test_decoder(
     )
 
 
+def test_decoder_modules(compare: Any, model: Sam, features: np.ndarray) -> None:
+    """The modules attend by torch's fused operation, and are no upstream-like form any more."""
+    point = torch.tensor([[400.0, 300.0]])
+    compare(
+        'decoder, 1 prompt, as its modules compute it',
+        lambda: plain_decode(model, tensor(features), point),
+        lambda: module_decode(model, tensor(features), point),
+        rounds=15,
+    )
+
+
 def cell_like(found: Candidates) -> Candidates:
     """Give candidates the logits that a trained model gives: one object, smooth, with an edge."""
     rows, columns = np.mgrid[:256, :256]
@@ -139,7 +144,7 @@ def test_mask(compare: Any, model: Sam, size: int) -> None:
     """One mask in full size, of one cell, without the decoding."""
     scores = np.ones(1, np.float32)
     found = cell_like(Candidates(np.zeros((1, 256, 256)), scores, (size, size), SQUARE))
-    logits = torch.from_numpy(found.logits[None])
+    logits = torch.from_numpy(np.array(found.logits[None]))  # those of candidates are read-only
     compare(
         f'mask at {size}², one cell',
         lambda: model.postprocess_masks(logits, SQUARE, (size, size)) > 0,
@@ -160,54 +165,3 @@ def test_hover(compare: Any, model: Sam, segmenter: SamSegmenter, features: np.n
         floor=8.0,
         aim=10.0,
     )
-
-
-def test_everything(
-    compare: Any, model: Sam, segmenter: SamSegmenter, features: np.ndarray
-) -> None:
-    """Full grid. With random weights nearly all masks are drawn: the dear case."""
-    embedding = Embedding(features, SQUARE, SQUARE, 'noise')
-
-    def fast() -> None:
-        *_, end = segment_everything(segmenter, embedding, ALL)
-        end.proposals.select(ALL)
-
-    compare(
-        'everything 32 × 32 at 1024², full grid',
-        lambda: plain_everything(model, tensor(features), SQUARE, SQUARE, 32, (-10.0, 0.3, 0.7)),
-        fast,
-        rounds=1,
-        floor=8.0,
-        aim=12.0,
-    )
-
-
-PREPARE = f"""
-import sys
-sys.path[:] = {sys.path!r}
-import numpy as np, torch
-from mobile_sam import setup_model
-from mobile_sam.checkpoints import LoadedModel
-from napari_mobilesam.engine import (
-    Embedding, EverythingOptions, SamSegmenter, segment_everything
-)
-from plain_decoder import plain_everything
-torch.manual_seed(0)
-model = setup_model()
-noise = np.random.default_rng(0).normal(size=(256, 64, 64)).astype(np.float16)
-features = torch.from_numpy(noise[None].astype(np.float32))
-segmenter = SamSegmenter(LoadedModel(model, '0' * 64, 'vit_t', 'random'), 'cpu')
-embedding = Embedding(noise, (1024, 1024), (1024, 1024), 'noise')
-"""
-PLAIN = 'plain_everything(model, features, (1024, 1024), (1024, 1024), 8, (-10.0, 0.3, 0.7))'
-FAST = """
-options = EverythingOptions(8, -10.0, 0.3, skip_covered=False)
-*_, end = segment_everything(segmenter, embedding, options)
-end.proposals.select(options)
-"""
-
-
-def test_peak_memory_of_everything(note: Any) -> None:
-    """One batch of 64 points, which is where the plain form peaks."""
-    share = peak_above_idle(PREPARE, FAST) / peak_above_idle(PREPARE, PLAIN)
-    note('peak memory of everything, of the plain', [share], 'part', floor=0.25, aim=0.125)

@@ -99,11 +99,11 @@ class Turns:
 
     def begin(self) -> None:
         """Run the plain form."""
-        self._first = _timed(self._plain)
+        self._first = timed(self._plain)
 
     def end(self) -> None:
         """Run the fast form, right after."""
-        self.taken.append(Turn(*self._first, *_timed(self._fast)))
+        self.taken.append(Turn(*self._first, *timed(self._fast)))
 
 
 def ratio_row(what: str, turns: Sequence[Turn], **bounds: float | None) -> Row:
@@ -210,7 +210,8 @@ def append_history(path: Path, rows: Sequence[Row], version: str, threads: int) 
             writer.writerow({**about, **numbers})
 
 
-def _timed(call: Callable[[], Any]) -> tuple[float, float]:
+def timed(call: Callable[[], Any]) -> tuple[float, float]:
+    """Give the seconds that a call takes, on the wall and of the processors."""
     wall, cpu = perf_counter(), process_time()
     call()
     return perf_counter() - wall, process_time() - cpu

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 import torch
+from plain_decoder import module_decode, plain_decode
 from torch import Tensor, nn
 
 from mobile_sam.fast.crew import Crew
@@ -77,6 +78,16 @@ def test_equals_the_plain_decoder(
     torch.testing.assert_close(torch.stack(ours), logits, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(torch.stack(ours_scores), scores, rtol=1e-5, atol=1e-6)
     assert logits.std() > 0.01
+
+
+def test_the_yardstick_is_the_same_model(small_sam: Sam, features: Tensor) -> None:
+    points = torch.rand(3, 2, generator=torch.Generator().manual_seed(0)) * SIDE
+    for multimask in (True, False):
+        spelled = plain_decode(small_sam, features, points, multimask)
+        for one, other in zip(
+            spelled, module_decode(small_sam, features, points, multimask), strict=True
+        ):
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
 def test_masks_are_drawn_one_by_one_after_their_scores(

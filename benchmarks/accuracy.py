@@ -1,10 +1,10 @@
-"""Does the fast encoder change the masks? Mean IoU with the bundled checkpoint, both ways.
+"""Do the fast forms change the masks? Mean IoU with the bundled checkpoint, both ways.
 
-    python benchmarks/accuracy_encoder.py ../shared/data --images 10
+    python benchmarks/accuracy.py ../shared/data --images 10
 
 For images kept for validation, up to twenty objects each: a point in the middle of the object, and
-its box. Prints the mean IoU with the features of the modules themselves and of the fast form, and
-by how much the masks of the two agree with each other.
+its box. Prints the mean IoU with encoder and decoder as their modules compute them, and with the
+fast forms of both, and by how much the masks of the two agree with each other.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mobile_sam.checkpoints import BUNDLED_NAME, load_model
+from mobile_sam.fast.forms import PlainDecoder
 from mobile_sam.training.data import Reader, read_items, split_items
 from napari_mobilesam.engine import Prompts, SamSegmenter
 
@@ -49,16 +50,17 @@ def main() -> None:
     model = load_model(BUNDLED_NAME)
     fast, plain = SamSegmenter(model, 'cpu'), SamSegmenter(model, 'cpu')
     plain._encoder()._encode = model.model.image_encoder
+    plain._decoder()._form = PlainDecoder(model.model)
     read = Reader()
     found: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     for index in chosen.tolist():
         sample = read(held_out[index])
-        embeddings = [segmenter.encode(sample.image) for segmenter in (plain, fast)]
+        both = [(segmenter, segmenter.encode(sample.image)) for segmenter in (plain, fast)]
         labels = [label for label in np.unique(sample.labels) if label][:20]
         for label in labels:
             truth = sample.labels == label
             for kind, prompts in prompts_of(truth).items():
-                one, other = (fast.decode(e, prompts).mask() for e in embeddings)
+                one, other = (form.decode(e, prompts).mask() for form, e in both)
                 found[kind].append((iou(one, truth), iou(other, truth), iou(one, other)))
     for kind, values in found.items():
         modules, quick, agreement = np.mean(values, axis=0)
