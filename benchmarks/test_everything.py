@@ -31,8 +31,8 @@ from napari_mobilesam.engine import (
 from napari_mobilesam.engine.stacks.proposals import propose_blobs
 
 SQUARE = (1024, 1024)
-# The bundled checkpoint predicts lower qualities than SAM: these find the coins, and much else.
-MIN_SCORE, MIN_STABILITY, MAX_OVERLAP = 0.6, 0.85, 0.7
+# The bundled checkpoint is less sure than SAM, with softer edges: these find the coins, and more.
+MIN_SCORE, MIN_STABILITY, MAX_OVERLAP = 0.5, 0.3, 0.7
 ROUNDS = 5
 
 
@@ -71,6 +71,7 @@ def missed(plain: list[np.ndarray], found: list[np.ndarray]) -> float:
     for mask in plain:
         shared = np.array([np.count_nonzero(mask & other) for other in found])
         lost += not np.any(shared > 0.9 * (mask.sum() + areas - shared))
+    assert plain, 'these thresholds leave nothing to compare'
     return lost / len(plain)
 
 

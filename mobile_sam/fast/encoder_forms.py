@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from torch import Tensor
-
 from mobile_sam.modeling import TinyViT
 
+from .backends import Encode
 from .encoder import FastTinyViT
-
-#: Encodes images like the model's ``image_encoder``: (B, 3, H, W) → (B, C, H / 16, W / 16).
-Encode = Callable[[Tensor], Tensor]
+from .tuning import Tuning
 
 
-def encoder_form(encoder: Encode, device: str) -> tuple[Encode, str]:
-    """Return the fastest form of an encoder that needs torch alone, and its name to show.
+def encoder_form(encoder: Encode, device: str, tuning: Tuning | None = None) -> tuple[Encode, str]:
+    """Return the fastest form of an encoder that is at hand, and its name to show.
 
     The form holds what the weights are now: ask again after they changed or moved.
 
@@ -25,7 +20,10 @@ def encoder_form(encoder: Encode, device: str) -> tuple[Encode, str]:
         The model's ``image_encoder``, in evaluation mode, on `device`.
     device
         As torch names it.
+    tuning
+        What was measured of other libraries with these weights; without it torch alone is used.
     """
     if isinstance(encoder, TinyViT) and device == 'cpu':
-        return FastTinyViT(encoder), 'torch, strips'
+        best = None if tuning is None else tuning.best()
+        return (FastTinyViT(encoder), 'torch, strips') if best is None else best
     return encoder, 'torch'

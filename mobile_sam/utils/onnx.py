@@ -287,6 +287,39 @@ def export_encoder(model: Sam, path: str | PathLike[str], *, opset: int = OPSET)
     )
 
 
+def export_prepared_encoder(
+    encoder: nn.Module, side: int, path: str | PathLike[str], *, opset: int = OPSET
+) -> Path:
+    """Write an image encoder as it is, for pictures that are normalised and padded already.
+
+    The graph's input is ``pixels``, shape (1, 3, side, side), its output ``image_embeddings``. Both
+    have one shape only, which lets a runtime plan its memory.
+
+    Parameters
+    ----------
+    encoder : Module
+        Such as `Sam.image_encoder`.
+    side : int
+        Of its pictures.
+    path : path-like
+        The file to write, weights included.
+    opset : int
+        Version of the ONNX operators.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    RuntimeError
+        If the exporter's packages are missing.
+    """
+    inputs = {'pixels': torch.randn(1, 3, side, side)}
+    return _export(encoder, inputs, ['image_embeddings'], {'pixels': None}, path, opset)
+
+
 def _triangles(steps: Tensor, scale: float | Tensor, last: int | Tensor, n_in: int) -> Tensor:
     """Weights (n_out, n_in) of linear interpolation between pixel centres, held at the edges."""
     position = ((steps + 0.5) * scale - 0.5).clamp(min=0.0)

@@ -30,6 +30,8 @@ PACKAGES = (
     'PyQt6',
     'PySide6',
     'pyarrow',
+    'onnxruntime',
+    'openvino',
 )
 
 

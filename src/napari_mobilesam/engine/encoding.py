@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from mobile_sam.fast.tuning import Tuning
     from mobile_sam.modeling import Sam
 
 # Pictures in a pass. A graphics card is kept busy by a few at once; on a processor they only push
@@ -44,6 +45,8 @@ class SamEncoding:
         Where it is.
     precision : str
         `FLOAT32`, or `BFLOAT16` for what may be computed in it; features are float16 either way.
+    digest : str
+        Of its weights: what `Tuning` found out for them is followed.
 
     Attributes
     ----------
@@ -55,12 +58,12 @@ class SamEncoding:
         Passes that may be begun before the features of an earlier one are taken.
     """
 
-    def __init__(self, model: Sam, device: str, precision: str = FLOAT32) -> None:
+    def __init__(self, model: Sam, device: str, precision: str = FLOAT32, digest: str = '') -> None:
         from mobile_sam.fast.encoder_forms import encoder_form
 
         self._model = model
         self._device = device
-        self._encode, self.name = encoder_form(model.image_encoder, device)
+        self._encode, self.name = encoder_form(model.image_encoder, device, tuning_of(digest))
         self._half = precision == BFLOAT16
         if self._half:
             self.name += f', {BFLOAT16}'
@@ -121,3 +124,14 @@ class SamEncoding:
 
         there = picture.to(self._device, non_blocking=True).to(torch.float32)
         return self._model.preprocess(there)
+
+
+def tuning_of(digest: str) -> Tuning | None:
+    """Return what was measured of other libraries with some weights; None where nothing can be."""
+    from mobile_sam.checkpoints import cache_folder
+    from mobile_sam.fast.tuning import Tuning
+
+    try:
+        return Tuning(digest, cache_folder().parent / 'tuning')
+    except ValueError:  # weights that are no file's have no such digest
+        return None

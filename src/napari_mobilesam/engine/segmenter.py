@@ -478,7 +478,9 @@ class SamSegmenter:
 
     def _encoder(self) -> SamEncoding:
         if self._encoding is None:
-            self._encoding = SamEncoding(self._loaded.model, self._device, self._precision)
+            self._encoding = SamEncoding(
+                self._loaded.model, self._device, self._precision, self.digest
+            )
         return self._encoding
 
     def _on_device(self, call: Callable[[], T]) -> T:
