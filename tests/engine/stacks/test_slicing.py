@@ -23,7 +23,7 @@ def cone() -> np.ndarray:
 
 
 def slices(labels: np.ndarray) -> LabelSlices:
-    return LabelSlices(labels, PlaneKey('labels', (1, 2), (4,)), 0)
+    return LabelSlices.of(labels, PlaneKey('labels', (1, 2), (4,)), 0)
 
 
 def test_cut_and_delete_and_back() -> None:
@@ -66,13 +66,13 @@ def test_along_another_axis_of_a_time_series() -> None:
     labels[1, 2:5, 5:15, 5:15] = 4
     labels[0] = 4
     key = PlaneKey('labels', (3, 1), (1, 9))  # x down, z to the right, at t 1 and y 9
-    edits = delete_on(LabelSlices(labels, key, 2), 4, [9, 10])
+    edits = delete_on(LabelSlices.of(labels, key, 2), 4, [9, 10])
     for edit in edits:
         edit.apply(labels)
     assert (labels[0] == 4).all()
     assert not labels[1, :, 9:11].any()
     assert labels[1, 2:5, 5:9, 5:15].all()
     with pytest.raises(ValueError, match='not displayed'):
-        LabelSlices(labels, key, 1)
+        LabelSlices.of(labels, key, 1)
     with pytest.raises(ValueError, match='labels of 4 axes'):
-        LabelSlices(labels[0], key, 2)
+        LabelSlices.of(labels[0], key, 2)

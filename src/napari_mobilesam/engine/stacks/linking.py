@@ -109,6 +109,16 @@ class Linked:
                 return member.patch
         return None
 
+    def masks(self) -> dict[int, MaskPatch]:
+        """Return its masks by slice, the ones filled in included."""
+        masks = {self.first: self.members[0].patch}
+        for before, after in zip(self.members, self.members[1:], strict=False):
+            gap = after.index - before.index
+            for index in range(before.index + 1, after.index):
+                masks[index] = between(before.patch, after.patch, (index - before.index) / gap)
+            masks[after.index] = after.patch
+        return masks
+
 
 def link(
     slices: Mapping[int, Sequence[SliceObject]], options: LinkOptions | None = None

@@ -12,7 +12,7 @@ Upwards and downwards are one sweep each, and all objects of a slice are one bat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -241,6 +241,17 @@ class Propagation:
         if not track.anchors:
             del self._tracks[label]
 
+    def anchors(self, label: int) -> Mapping[int, MaskPatch]:
+        """Return what the user gave of an object, by slice; nothing for an unknown object."""
+        track = self._tracks.get(label)
+        found = {} if track is None else track.anchors
+        return MappingProxyType({index: mask.patch for index, mask in sorted(found.items())})
+
+    def marks(self, label: int) -> frozenset[int]:
+        """Return on which slices the user said that an object is not."""
+        track = self._tracks.get(label)
+        return frozenset() if track is None else frozenset(track.marks)
+
     def masks(self, label: int) -> Mapping[int, SliceMask]:
         """Return an object's masks by slice, anchors included, in ascending order."""
         track = self._track(label)
@@ -267,13 +278,22 @@ class Propagation:
             labels[one.patch.rows, one.patch.columns][one.patch.mask] = label
         return labels
 
-    def run(self, cancel: CancelToken | None = None) -> Iterator[PropagationStep]:
-        """Follow all objects as far as they go, where that has not been done yet.
+    def run(
+        self,
+        cancel: CancelToken | None = None,
+        labels: Collection[int] | None = None,
+        within: range | None = None,
+    ) -> Iterator[PropagationStep]:
+        """Follow objects as far as they go, where that has not been done yet.
 
         Parameters
         ----------
         cancel : CancelToken, optional
             Polled all the way; slices that were yielded are kept.
+        labels : collection of int, optional
+            Which objects; by default all. The others stay as they are.
+        within : range, optional
+            Slices to stay in this time, in ascending order; by default all of the options' range.
 
         Yields
         ------
@@ -285,13 +305,18 @@ class Propagation:
         Cancelled
             If the token was cancelled.
         """
-        first, last = self._range()
+        first, last = self._range(within)
+        tracks = {
+            label: track
+            for label, track in self._tracks.items()
+            if labels is None or label in labels
+        }
         sweeps = [(1, range(first, last + 1)), (-1, range(last, first - 1, -1))]
         due = [
             {
                 index
                 for index in slices
-                for track in self._tracks.values()
+                for track in tracks.values()
                 if index not in track.found
                 and (way := way_to(index, track.anchors, track.marks)) is not None
                 and way.direction == direction
@@ -302,16 +327,16 @@ class Propagation:
         for (direction, slices), wanted in zip(sweeps, due, strict=True):
             for index in slices:
                 done += index in wanted
-                step = self._step(index, direction, cancel)
+                step = self._step(index, direction, tracks, cancel)
                 if step is not None:
                     found, stopped = step
                     yield PropagationStep(index, direction, found, stopped, done, total)
-        self._note_ends(first, last)
+        self._note_ends(first, last, tracks)
 
     def _step(
-        self, index: int, direction: int, cancel: CancelToken | None
+        self, index: int, direction: int, tracks: Mapping[int, _Track], cancel: CancelToken | None
     ) -> tuple[dict[int, SliceMask], tuple[Stop, ...]] | None:
-        expected, ways, gone = self._expected(index, direction)
+        expected, ways, gone = self._expected(index, direction, tracks)
         if not expected and not gone:
             return None
         if cancel is not None:
@@ -350,11 +375,11 @@ class Propagation:
         return found, tuple(stopped)
 
     def _expected(
-        self, index: int, direction: int
+        self, index: int, direction: int, tracks: Mapping[int, _Track]
     ) -> tuple[list[Expected], dict[int, Way], list[tuple[int, StopReason]]]:
         """Return the objects that come to a slice from one side, and those that end before it."""
         expected, ways, gone = [], {}, []
-        for label, track in self._tracks.items():
+        for label, track in tracks.items():
             before = track.at(index - direction)
             if before is None or (index - direction, direction) in track.stops:
                 continue
@@ -428,19 +453,22 @@ class Propagation:
             return None
         return values.contrast(patch)[0] / reference[0]
 
-    def _note_ends(self, first: int, last: int) -> None:
-        for label, track in self._tracks.items():
+    def _note_ends(self, first: int, last: int, tracks: Mapping[int, _Track]) -> None:
+        """Note which objects reach an end of the stack; of a range there may be more to follow."""
+        for label, track in tracks.items():
             for index, direction, beyond in ((last, 1, last + 1), (first, -1, first - 1)):
-                if track.at(index) is not None:
+                at_end = beyond in (-1, len(self._planes))
+                if at_end and track.at(index) is not None:
                     key = (index, direction)
                     track.stops.setdefault(key, Stop(label, beyond, direction, StopReason.END))
 
-    def _range(self) -> tuple[int, int]:
+    def _range(self, within: range | None) -> tuple[int, int]:
         first, last = self._options.first, self._options.last
-        return (
-            0 if first is None else max(first, 0),
-            len(self._planes) - 1 if last is None else min(last, len(self._planes) - 1),
-        )
+        first = 0 if first is None else max(first, 0)
+        last = len(self._planes) - 1 if last is None else min(last, len(self._planes) - 1)
+        if within is not None:
+            first, last = max(first, within.start), min(last, within.stop - 1)
+        return first, last
 
     def _track(self, label: int) -> _Track:
         try:

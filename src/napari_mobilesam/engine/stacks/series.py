@@ -24,7 +24,8 @@ class PlaneSeries(Sequence[PlaneSource]):
     Raises
     ------
     ValueError
-        If that axis is displayed or does not exist.
+        If that axis is displayed or does not exist, or the picture is blended from images that
+        have other slices.
     """
 
     def __init__(self, source: PlaneSource, axis: int) -> None:
@@ -37,6 +38,18 @@ class PlaneSeries(Sequence[PlaneSource]):
         self._axis = axis
         self._place = source.key.indexed.index(axis)
         self._made: dict[int, PlaneSource] = {source.key.index[self._place]: source}
+        for channel in source.whole.channels:
+            own = channel.source
+            own_axis = axis - source.key.ndim + own.key.ndim
+            if (
+                own_axis not in own.key.indexed
+                or own.array.shape[own_axis] != source.array.shape[axis]
+                or own.key.index[own.key.indexed.index(own_axis)] != self.position
+            ):
+                raise ValueError(
+                    'a picture made of several layers can be followed only where all of them have '
+                    'the same slices; choose "this layer" as the picture'
+                )
 
     @property
     def axis(self) -> int:
@@ -53,6 +66,15 @@ class PlaneSeries(Sequence[PlaneSource]):
         """Rows and columns of each plane."""
         return self._source.shape
 
+    def place_of(self, source: PlaneSource) -> int | None:
+        """Return at which position a plane lies; None where the series has no such picture."""
+        if source.key.displayed != self._source.key.displayed:
+            return None
+        position = source.key.index[self._place] if len(source.key.index) > self._place else -1
+        if not 0 <= position < len(self):
+            return None
+        return position if self[position].same_picture(source) else None
+
     def __len__(self) -> int:
         return int(self._source.array.shape[self._axis])
 
@@ -67,10 +89,27 @@ class PlaneSeries(Sequence[PlaneSource]):
             return [self[position] for position in range(len(self))[index]]
         position = range(len(self))[index]
         if position not in self._made:
-            places = list(self._source.key.index)
-            places[self._place] = position
-            key = replace(self._source.key, index=tuple(places))
-            whole = replace(self._source.whole, key=key)
+            whole = self._at(position)
             frame = self._source.frame
             self._made[position] = whole if frame is None else whole.framed(frame)
         return self._made[position]
+
+    def _at(self, position: int) -> PlaneSource:
+        """Return the whole plane at a position, with all that its picture is blended from."""
+        whole, axis = self._source.whole, self._axis
+        channels = tuple(
+            replace(
+                channel,
+                source=_moved(channel.source, axis - whole.key.ndim, position),
+            )
+            for channel in whole.channels
+        )
+        return replace(_moved(whole, axis - whole.key.ndim, position), channels=channels)
+
+
+def _moved(source: PlaneSource, axis: int, position: int) -> PlaneSource:
+    """Return a source at another position along an axis, counted from the last one."""
+    axis += source.key.ndim
+    places = list(source.key.index)
+    places[source.key.indexed.index(axis)] = position
+    return replace(source, key=replace(source.key, index=tuple(places)))
