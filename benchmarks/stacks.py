@@ -36,10 +36,11 @@ from napari_mobilesam.engine.stacks import (
     Propagation,
     PropagationOptions,
 )
+from napari_mobilesam.engine.stacks.detectors import blob_detector
 from napari_mobilesam.engine.stacks.linking import LinkOptions, paint_linked
 from napari_mobilesam.engine.stacks.measure import area_drift, average_precision
 from napari_mobilesam.engine.stacks.shapes import interior_points
-from napari_mobilesam.engine.stacks.volume import VolumeSegmentation, blob_detector
+from napari_mobilesam.engine.stacks.volume import VolumeSegmentation
 
 ROOT = Path(__file__).resolve().parents[1]
 MODES = ('box', 'mask', 'points', 'agreement')

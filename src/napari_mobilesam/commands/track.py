@@ -168,7 +168,8 @@ def _follow(
 
 
 def _find(annotator: Annotator, planes: PlaneSeries) -> Any:
-    from napari_mobilesam.engine.stacks.volume import VolumeSegmentation, blob_detector
+    from napari_mobilesam.engine.stacks.detectors import blob_detector
+    from napari_mobilesam.engine.stacks.volume import VolumeSegmentation
 
     segmentation = VolumeSegmentation(planes, blob_detector(annotator))
     for step in segmentation.run():

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .annotator import Prediction
 from .frame import Frame
-from .outline import contour_width, outline
+from .outline import CONTOUR, TINT, contour_width, outline
 from .patch import Patch
 
 # A layer is uploaded as a whole whenever it changes: beyond these, it is drawn in coarser pixels.
@@ -85,6 +85,38 @@ def draw_hover(prediction: Prediction, prompted_only: bool, limit: int = HOVER_G
     grid = grid_within(prediction.frame.shape, limit)
     patch = prediction.coarse_patch(grid, prompted_only=prompted_only)
     return Drawing(outline(patch.mask, 1), patch.corner, grid, prediction.frame)
+
+
+def draw_labels(
+    labels: NDArray[np.integer],
+    corner: tuple[int, int],
+    shape: tuple[int, int],
+    limit: int = CANDIDATE_GRID,
+) -> Drawing:
+    """Draw many objects of a plane, each with its outline: pixel by pixel, or coarser.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (h, w)
+        The objects, on the part of the plane that holds them all; 0 is nothing.
+    corner : tuple of (int, int)
+        Row and column of the first of these pixels in the plane.
+    shape : tuple of (int, int)
+        Rows and columns of the plane.
+    limit : int
+        Beyond so many pixels along its longer side the plane is drawn in coarser ones.
+    """
+    rows, columns = (slice(at, at + side) for at, side in zip(corner, labels.shape, strict=True))
+    grid = grid_within(shape, limit)
+    coarse = _resampled(Patch(rows, columns, labels, shape), grid)
+    inner = coarse.mask
+    padded = np.pad(inner, 1)
+    edge = np.zeros(inner.shape, bool)
+    height, width = inner.shape
+    for row, column in ((0, 1), (2, 1), (1, 0), (1, 2)):
+        edge |= padded[row : row + height, column : column + width] != inner
+    values = np.where(inner > 0, np.where(edge, CONTOUR, TINT), 0).astype(np.uint8)
+    return Drawing(values, coarse.corner, grid, Frame.whole(shape))
 
 
 def grid_within(shape: tuple[int, int], limit: int) -> tuple[int, int]:

@@ -131,6 +131,15 @@ class EmbeddingStore:
         with self._lock:
             return self._nbytes
 
+    @property
+    def full(self) -> bool:
+        """Whether one more embedding would push another one out, with no disk to keep it."""
+        if self._disk is not None:
+            return False
+        with self._lock:
+            largest = max((one.nbytes for one in self._entries.values()), default=0)
+            return self._nbytes + largest > self._budget
+
     def __len__(self) -> int:
         with self._lock:
             return len(self._entries)

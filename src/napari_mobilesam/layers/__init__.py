@@ -42,9 +42,11 @@ from .prompts import (
     image_coordinates,
     objects_on_plane,
     points_on_plane,
+    prompted_slices,
     prompts_on_plane,
     shapes_on_plane,
 )
+from .stacks import go_to_slice, label_slices, slider_axes
 
 __all__ = [
     'AREAS',
@@ -67,8 +69,10 @@ __all__ = [
     'first_image',
     'go_to',
     'identifier',
+    'go_to_slice',
     'image_coordinates',
     'image_shape',
+    'label_slices',
     'labels_plane',
     'largest_label',
     'mapping_as_displayed',
@@ -80,9 +84,11 @@ __all__ = [
     'plane_key',
     'plane_position',
     'points_on_plane',
+    'prompted_slices',
     'prompts_on_plane',
     'shapes_on_plane',
     'size_text',
+    'slider_axes',
     'spatial_keywords',
     'unit_of',
     'unwrap',

@@ -169,3 +169,30 @@ def prompts_on_plane(
             area = _area(*last, image, key)
     drawn = (*area.drawn, *strokes)
     return Prompts(tuple(places), tuple(positive), area.box, area.mask, drawn)
+
+
+def prompted_slices(layers: tuple[Any, ...], image: Image, key: PlaneKey, axis: int) -> set[int]:
+    """Return on which slices along an axis there are prompts, at the place of the other sliders.
+
+    Parameters
+    ----------
+    layers
+        Prompt layers: points and shapes.
+    image, key
+        The image, and its plane on display.
+    axis
+        The axis of the slider.
+    """
+    found: set[int] = set()
+    others = [(n, place) for n, place in zip(key.indexed, key.index, strict=True) if n != axis]
+    for layer in layers:
+        if not len(layer.data):
+            continue
+        data = layer.data
+        places = np.concatenate(list(data)) if hasattr(layer, 'shape_type') else data
+        rounded = engine.round_index(image_coordinates(layer, image, places))
+        here = np.ones(len(rounded), bool)
+        for other, place in others:
+            here &= rounded[:, other] == place
+        found.update(np.unique(rounded[here, axis]).tolist())
+    return found

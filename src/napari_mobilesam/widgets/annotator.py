@@ -43,6 +43,7 @@ from .section import Section
 from .seeing import Seeing
 from .series_panel import SeriesPanel
 from .shortcuts import Keymap, qt_key
+from .stack_desk import StackDesk
 from .status_line import StatusLine
 from .tidy_box import TidyBox
 
@@ -119,6 +120,7 @@ class AnnotatorWidget(QWidget):
         self.objects = ObjectDesk(self.controller, self._bridge, self)
         self.files_panel = FilesPanel()
         self.series_panel = SeriesPanel()
+        self.stack = StackDesk(self.controller, lambda: self.objects.panel.selected, self)
         self.model_panel = ModelPanel()
         self.seeing = Seeing(self._bridge, self)
         self.keys_window: KeysWindow | None = None
@@ -150,6 +152,7 @@ class AnnotatorWidget(QWidget):
             self.prompt_panel,
             self.candidate_panel,
             self.objects.panel,
+            self.stack.panel,
             self.batch_panel,
             self.labels_panel,
             self.image_panel,
@@ -202,6 +205,7 @@ class AnnotatorWidget(QWidget):
         model.download_progressed.connect(self.model_panel.show_progress)
         model.download_ended.connect(self.model_panel.show_download_ended)
 
+        self.objects.panel.chosen.connect(self.stack.show_object)
         self.prompt_panel.polarity_chosen.connect(controller.set_polarity)
         self.prompt_panel.action_chosen.connect(self._act)
         self.prompt_panel.hover_chosen.connect(controller.set_hover)

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton
 
 from .bars import QuietBar
 from .layer_combo import LayerCombo
+from .progress_row import duration
 from .section import Section
 
 # What refining coarse labels does, its name, and what that means.
@@ -83,7 +84,7 @@ class BatchPanel(Section):
         self._show_running(True)
         self.bar.setRange(0, total)
         self.bar.setValue(done)
-        left = '' if seconds < 0 else f' · {_duration(seconds)} left'
+        left = '' if seconds < 0 else f' · {duration(seconds)} left'
         self.bar.setFormat(f'{done} of {total}{left}' if total else 'looking')
 
     def show_ended(self) -> None:
@@ -100,9 +101,3 @@ class BatchPanel(Section):
 
     def _run(self) -> None:
         self.run_clicked.emit(self.source.currentData(), str(self.mode.currentData()))
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f'{max(1, round(seconds))} s'
-    return f'{round(seconds / 60)} min'

@@ -17,13 +17,18 @@ LANES = (
     'pick',
     'load',
     'edit',
+    'slices',
     'scan',
     'survey',
     'seen',
     'batch',
     'embed',
     'thumbnail',
+    'link',
+    'follow',
+    'find',
     'ahead',
+    'precompute',
 )
 
 CLOSE_SECONDS = 1.0

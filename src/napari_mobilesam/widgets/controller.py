@@ -41,6 +41,7 @@ from .plane_follower import PlaneFollower
 from .preview_layer import Previews
 from .prompt_layers import SHAPE_MODES, PromptLayers
 from .shortcuts import Keymap
+from .stacks import Stacks
 
 if TYPE_CHECKING:
     from napari_mobilesam.engine import Session, TidyOptions
@@ -114,6 +115,8 @@ class AnnotatorController(AnnotatorSignals):
 
         self.many = many = Many(self._viewer, bridge, model, inference, committer, self)
         many.status_changed.connect(self.status_changed)
+        self.stacks = Stacks(self._viewer, bridge, model, inference, committer, self._hover, self)
+        self.stacks.status_changed.connect(self.status_changed)
         self._picker = LabelPicker(self._viewer, bridge, committer, self)
         self._picker.status_changed.connect(self.status_changed)
         self._each = False
@@ -413,10 +416,12 @@ class AnnotatorController(AnnotatorSignals):
         self._framing.enter(image, self._prompts.selection_kept)
         self._committer.enter(image, self._prompts)
         self.actions.enter(image, self._prompts)
+        self.stacks.enter(image, self._prompts, self._previews)
         self._prompts.use('points')
 
     def _leave_image(self) -> None:
         self._follower.set_image(None)
+        self.stacks.leave()
         for part in (self._prompts, self._previews):
             if part is not None:
                 part.close()
@@ -462,6 +467,7 @@ class AnnotatorController(AnnotatorSignals):
         self._committer.forget_wish()
         self._inference.enter(source)
         self._framing.show_source(source)
+        self.stacks.show_source(source)
         self.plane_changed.emit(source)
         self._settle()
 
@@ -476,6 +482,7 @@ class AnnotatorController(AnnotatorSignals):
         self._committer.forget_wish()
         self._inference.leave()
         self._hover.stop()
+        self.stacks.show_source(None)
         self.plane_changed.emit(None)
 
     def _on_model(self) -> None:

@@ -1,7 +1,8 @@
 """Layers that show masks which are not in the labels: contour and tint, one plane thin.
 
-Two of them: the candidate, drawn to the pixel, and what a click under the mouse would give, drawn
-dimmer and on a coarse grid, so that it can follow the mouse. Neither can be undone or edited.
+The candidate, drawn to the pixel; what a click under the mouse would give, drawn dimmer and on a
+coarse grid, so that it can follow the mouse; and what is found on the slices of a stack before it
+is in the labels. None of them can be undone or edited.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Look:
 
 
 CANDIDATE = Look('Candidate', (0.10, 0.85, 1.0, 0.28), (0.10, 0.85, 1.0, 1.0))
+STACK = Look('Found in the stack', (1.0, 0.62, 0.10, 0.28), (1.0, 0.62, 0.10, 1.0))
 HOVER = Look('Under the mouse', (1.0, 1.0, 1.0, 0.10), (1.0, 1.0, 1.0, 0.60))
 
 
@@ -170,30 +172,31 @@ def _redraw(layer: Labels) -> None:
 
 
 class Previews:
-    """The two of one image: the candidate, and what a click under the mouse would give."""
+    """Those of one image: the candidate, what a click would give, and what a stack's run found."""
 
     def __init__(self, viewer: Viewer, image: Image, prompts: PromptLayers) -> None:
         self.candidate = PreviewLayer(viewer, image, CANDIDATE, prompts)
         self.hover = PreviewLayer(viewer, image, HOVER, prompts)
-        self._both = (self.candidate, self.hover)
+        self.stack = PreviewLayer(viewer, image, STACK, prompts)
+        self._all = (self.candidate, self.hover, self.stack)
 
     def own(self, layer: Any) -> bool:
         """Whether a layer is one of them."""
-        return any(layer is preview.layer for preview in self._both)
+        return any(layer is preview.layer for preview in self._all)
 
     def forget(self, layer: Any) -> None:
         """Let go of a layer that the user removed."""
-        for preview in self._both:
+        for preview in self._all:
             preview.forget(layer)
 
     def follow_image(self) -> None:
         """Go where the image went."""
-        for preview in self._both:
+        for preview in self._all:
             preview.follow_image()
 
     def close(self) -> None:
-        """Remove both layers."""
-        for preview in self._both:
+        """Remove the layers."""
+        for preview in self._all:
             preview.close()
 
     def show_candidate(self, shown: Shown | None) -> None:
@@ -202,6 +205,13 @@ class Previews:
             self.candidate.wipe()
         else:
             self.candidate.show(shown.source.key, shown.drawing)
+
+    def show_stack(self, source: PlaneSource | None, drawing: Drawing | None) -> None:
+        """Draw what was found on the plane and is not in the labels yet, or nothing."""
+        if source is None or drawing is None:
+            self.stack.wipe()
+        else:
+            self.stack.show(source.key, drawing)
 
     def show_hover(self, hovered: Hovered | None) -> None:
         """Draw what a click would give, or nothing."""

@@ -56,9 +56,7 @@ class Desk:
         return sorted(looked)
 
     def write(self, complete: bool = True) -> None:
-        found = self.following.plan(
-            self.slices, {3: self.session.get(3)}, complete=complete
-        )
+        found = self.following.plan(self.slices, {3: self.session.get(3)}, complete=complete)
         self.step = plan_slices(
             self.session, found.edits, 'follow', records=found.records, bounds=found.bounds
         )

@@ -16,10 +16,11 @@ from napari_mobilesam.engine import (
     PlaneSource,
 )
 from napari_mobilesam.engine.stacks import PlaneSeries
+from napari_mobilesam.engine.stacks.detectors import blob_detector
 from napari_mobilesam.engine.stacks.linking import LinkOptions, paint_linked
 from napari_mobilesam.engine.stacks.measure import average_precision
 from napari_mobilesam.engine.stacks.proposals import propose_blobs
-from napari_mobilesam.engine.stacks.volume import VolumeSegmentation, blob_detector, refine
+from napari_mobilesam.engine.stacks.volume import VolumeSegmentation, refine
 
 CENTRES = ((6, 18, 18), (7, 44, 20), (6, 20, 46), (8, 45, 46))
 

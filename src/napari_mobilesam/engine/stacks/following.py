@@ -79,6 +79,11 @@ class Following:
         """The objects that were followed, by ascending id."""
         return self._propagation.labels
 
+    def inherit(self, other: Following) -> None:
+        """Take over what another one wrote into the same labels: it is not the user's."""
+        self._ours = other._ours
+        self._ends = other._ends
+
     def end(self, label: int, positions: Collection[int]) -> None:
         """Take note that the user cut an object off: it is not on these slices."""
         self._ends.setdefault(label, set()).update(positions)

@@ -102,7 +102,8 @@ def precompute(
     """Embed the planes of a plan, one at a time.
 
     Only one plane is read at a time. Embeddings go to disk, where there is a store on disk, and
-    stay in memory as long as nothing that is more useful needs the room.
+    stay in memory as long as nothing that is more useful needs the room. Without a store on disk
+    it ends when the memory is full: what is embedded then would be forgotten at once.
 
     Parameters
     ----------
@@ -126,7 +127,7 @@ def precompute(
         If the token was cancelled; planes that are done stay done.
     """
     encoding_seconds, encoded_planes = 0.0, 0
-    while (index := plan.take()) is not None:
+    while not annotator.store.full and (index := plan.take()) is not None:
         stages: list[Stage] = []
         started = monotonic()
         try:

@@ -86,9 +86,7 @@ class LabelSlices:
             The axis of the slider.
         """
         if len(labels.shape) != key.ndim:
-            raise ValueError(
-                f'expected labels of {key.ndim} axes; got {tuple(labels.shape)}'
-            )
+            raise ValueError(f'expected labels of {key.ndim} axes; got {tuple(labels.shape)}')
         index = [0] * key.ndim
         for indexed, place in zip(key.indexed, key.index, strict=True):
             index[indexed] = place
@@ -123,6 +121,14 @@ class LabelSlices:
         first, last = (place - self.offset[2] for place in bounds[self.axis])
         return range(max(first, 0), min(last, self.count))
 
+    def meets(self, bounds: Region) -> bool:
+        """Whether something within a region of the labels can be on these slices."""
+        return all(
+            first <= self.index[axis] < last
+            for axis, (first, last) in enumerate(bounds)
+            if axis != self.axis and axis not in self.axes
+        )
+
     def window(self, bounds: Region) -> tuple[slice, slice]:
         """Return the rows and columns of the planes on which that can be."""
         if len(bounds) != len(self.index):
@@ -132,6 +138,15 @@ class LabelSlices:
             for axis, offset, side in zip(self.axes, self.offset, self.shape, strict=False)
         )
         return rows, columns
+
+    def region(self, position: int, patch: MaskPatch) -> Region:
+        """Return where in the labels the bounding box of a mask on a slice is."""
+        region = [(place, place + 1) for place in self.index]
+        region[self.axis] = (position + self.offset[2], position + self.offset[2] + 1)
+        parts = (patch.rows, patch.columns)
+        for axis, part, offset in zip(self.axes, parts, self.offset, strict=False):
+            region[axis] = (part.start + offset, part.stop + offset)
+        return tuple(region)
 
     def edit(
         self, position: int, rows: slice, columns: slice, after: NDArray[Any]

@@ -12,17 +12,14 @@ from numpy.typing import NDArray
 
 from napari_mobilesam.engine.annotator import Annotator
 from napari_mobilesam.engine.cancel import CancelToken
-from napari_mobilesam.engine.plane import PlaneSource
 
 from .choice import Expected, find_on_slice
 from .linking import Linked, LinkOptions, SliceObject, link
 from .patch import MaskPatch, overlap
-from .proposals import find_proposed, propose_blobs
 from .series import PlaneSeries
 
 if TYPE_CHECKING:
-    Detector = Callable[[PlaneSource, int, CancelToken | None], Sequence[SliceObject]]
-    """Finds all objects of a slice: the plane, its number, a token to poll."""
+    from .detectors import Detector
 
 # A refined object that agrees less with the coarse one is another object.
 _SAME_OBJECT = 0.4
@@ -57,7 +54,7 @@ class VolumeSegmentation:
     planes : PlaneSeries
         The slices.
     detect : callable
-        Finds the objects of a slice, see `blob_detector`.
+        Finds the objects of a slice, see `detectors`.
     """
 
     def __init__(self, planes: PlaneSeries, detect: Detector) -> None:
@@ -104,25 +101,6 @@ class VolumeSegmentation:
     def link(self, options: LinkOptions | None = None) -> list[Linked]:
         """Link what was found so far; other thresholds need no decoding again."""
         return link(self._found, options)
-
-
-def blob_detector(annotator: Annotator) -> Detector:
-    """Return a detector for bright objects on a darker ground, proposed classically."""
-
-    def detect(
-        source: PlaneSource, index: int, cancel: CancelToken | None = None
-    ) -> list[SliceObject]:
-        proposals = propose_blobs(source.whole.image(cancel))
-        shape = source.shape
-        return find_proposed(
-            annotator,
-            source,
-            index,
-            [patch for patch in proposals if patch.clipped(shape).area == patch.area],
-            cancel,
-        )
-
-    return detect
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -81,9 +81,26 @@ def write_slices(
     return edits, written
 
 
-def write_linked(
-    slices: LabelSlices, objects: Sequence[Linked], first_label: int
-) -> tuple[list[LabelEdit], dict[int, float]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class NewObjects:
+    """New objects of a stack, to be written.
+
+    Parameters
+    ----------
+    edits : tuple of LabelEdit
+        One for each slice that changes.
+    scores : mapping of int to float
+        By id.
+    bounds : mapping of int to Region
+        Where they will be.
+    """
+
+    edits: tuple[LabelEdit, ...]
+    scores: Mapping[int, float]
+    bounds: Mapping[int, Region]
+
+
+def write_linked(slices: LabelSlices, objects: Sequence[Linked], first_label: int) -> NewObjects:
     """Plan to write the objects of a stack where nothing is yet.
 
     Parameters
@@ -91,26 +108,24 @@ def write_linked(
     slices : LabelSlices
         The labels.
     objects : sequence of Linked
-        Where two of them overlap, the one with the better score has the pixels.
+        Where two of them overlap, the one with the better score has the pixels. What gets no
+        pixel is left out.
     first_label : int
         The id of the first object; the next ones follow.
-
-    Returns
-    -------
-    edits : list of LabelEdit
-        One for each slice that changes.
-    scores : dict of int to float
-        By id, also of objects that got no pixel.
     """
     scores = {first_label + number: one.score for number, one in enumerate(objects)}
     wanted: dict[int, list[tuple[int, MaskPatch]]] = {}
-    for label, one in sorted(
-        zip(scores, objects, strict=True), key=lambda item: scores[item[0]]
-    ):
+    for label, one in sorted(zip(scores, objects, strict=True), key=lambda item: scores[item[0]]):
         for position, patch in one.masks().items():
             wanted.setdefault(position, []).append((label, patch))
     writes = {position: SliceWrite(masks) for position, masks in wanted.items()}
-    return write_slices(slices, writes)[0], scores
+    edits, written = write_slices(slices, writes)
+    bounds: dict[int, Region] = {}
+    for (label, position), patch in written.items():
+        if patch:
+            region = slices.region(position, patch)
+            bounds[label] = regions.union(bounds[label], region) if label in bounds else region
+    return NewObjects(tuple(edits), {label: scores[label] for label in bounds}, bounds)
 
 
 def plan_slices(
@@ -157,6 +172,25 @@ def plan_slices(
             after = replace(known, label=after.label, area=after.area, bounds=place)
         changes.append(replace(change, after=after))
     return replace(counted, title=title, changes=tuple(changes))
+
+
+def excluding(edit: LabelEdit, others: Sequence[LabelEdit]) -> LabelEdit | None:
+    """Return an edit without the pixels that others change; None if nothing is left of it."""
+    mask = edit.mask.copy()
+    for other in others:
+        shared = regions.intersection(edit.region, other.region)
+        if shared is not None:
+            taken = other.mask[regions.within(shared, other.region)]
+            mask[regions.within(shared, edit.region)] &= ~taken
+    kept = mask[edit.mask]
+    if kept.all():
+        return edit
+    if not kept.any():
+        return None
+    before, after = (
+        values if len(values) == 1 else values[kept] for values in (edit.before, edit.after)
+    )
+    return LabelEdit(edit.start, mask, before, after)
 
 
 def bounds_after(

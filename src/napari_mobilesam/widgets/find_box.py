@@ -1,0 +1,167 @@
+"""Find all objects: where, of which kind, and the thresholds that decide what is kept."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QPushButton, QSpinBox, QWidget
+
+from napari_mobilesam.engine.stacks.linking import LinkOptions
+
+from .choice_combo import ChoiceCombo
+from .progress_row import ProgressRow
+
+SCOPES = (
+    ('slice', 'This slice', 'Only the slice on display'),
+    ('range', 'From … to …', 'A range of slices'),
+    ('all', 'All slices', 'The whole stack, the nearest slices first'),
+)
+KINDS = (
+    ('bright', 'Bright objects', 'Objects brighter than what is around them'),
+    ('dark', 'Dark objects', 'Objects darker than what is around them'),
+    ('grid', 'Anything', 'Whatever a grid of points finds: slower, and needs no contrast'),
+)
+
+
+class FindBox(QWidget):
+    """Choose what to look for, and then what of it to keep.
+
+    Signals
+    -------
+    run_clicked (object, str)
+        Look on these slices (None for all) for this kind of objects.
+    stopped
+        Stop, and keep what is done.
+    options_chosen (LinkOptions)
+        Other thresholds.
+    commit_clicked, discard_clicked
+    """
+
+    run_clicked = Signal(object, str)
+    stopped = Signal()
+    options_chosen = Signal(object)
+    commit_clicked = Signal()
+    discard_clicked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._here = 0
+        self._single = True
+        self.scope = ChoiceCombo('Where to look', SCOPES)
+        self.kind = ChoiceCombo('What to look for', KINDS)
+        self.first, self.last = QSpinBox(), QSpinBox()
+        self.first.setPrefix('from ')
+        self.last.setPrefix('to ')
+        self.run = QPushButton('Find')
+        self.row = ProgressRow('Stop')
+        self.score = QDoubleSpinBox()
+        self.score.setRange(0, 1)
+        self.score.setSingleStep(0.05)
+        self.score.setValue(0.3)
+        self.area = QSpinBox()
+        self.area.setRange(1, 1_000_000)
+        self.area.setValue(20)
+        self.area.setSuffix(' px')
+        self.overlap = QDoubleSpinBox()
+        self.overlap.setRange(0.05, 1)
+        self.overlap.setSingleStep(0.05)
+        self.overlap.setValue(LinkOptions().min_overlap)
+        self.slices = QSpinBox()
+        self.slices.setRange(1, 1000)
+        self.slices.setValue(LinkOptions().min_slices)
+        self.commit = QPushButton()
+        self.discard = QPushButton('Discard')
+        self._lay_out()
+        self._connect()
+        self.show_count(0)
+        self.show_found(-1)
+
+    def _lay_out(self) -> None:
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(4)
+        grid.setVerticalSpacing(6)
+        grid.setColumnStretch(0, 1)
+        grid.setColumnStretch(1, 1)
+        grid.addWidget(self.scope, 0, 0)
+        grid.addWidget(self.kind, 0, 1)
+        grid.addWidget(self.first, 1, 0)
+        grid.addWidget(self.last, 1, 1)
+        grid.addWidget(self.run, 2, 0, 1, 2)
+        grid.addWidget(self.row, 3, 0, 1, 2)
+        self._thresholds: list[QWidget] = []
+        for number, (title, box, hint) in enumerate(
+            (
+                ('Score from', self.score, 'Leave out masks of which the model is less sure'),
+                ('Area from', self.area, 'Leave out smaller masks'),
+                ('Overlap from', self.overlap, 'Masks of two slices that overlap so much are one'),
+                ('Slices from', self.slices, 'Leave out objects on fewer slices'),
+            ),
+            4,
+        ):
+            label = QLabel(title)
+            label.setBuddy(box)
+            label.setToolTip(hint)
+            box.setToolTip(hint)
+            box.setAccessibleName(title)
+            grid.addWidget(label, number, 0)
+            grid.addWidget(box, number, 1)
+            self._thresholds += [label, box]
+        grid.addWidget(self.commit, 8, 0)
+        grid.addWidget(self.discard, 8, 1)
+
+    def _connect(self) -> None:
+        self.scope.currentIndexChanged.connect(self._show_scope)
+        self.run.clicked.connect(self._run)
+        self.row.clicked.connect(lambda _n: self.stopped.emit())
+        for box in (self.score, self.area, self.overlap, self.slices):
+            box.valueChanged.connect(lambda _value: self.options_chosen.emit(self.options))
+        self.commit.clicked.connect(lambda: self.commit_clicked.emit())
+        self.discard.clicked.connect(lambda: self.discard_clicked.emit())
+
+    @property
+    def options(self) -> LinkOptions:
+        """The thresholds that are chosen."""
+        return LinkOptions(
+            min_score=self.score.value(),
+            min_area=self.area.value(),
+            min_overlap=self.overlap.value(),
+            min_slices=1 if self._single else self.slices.value(),
+        )
+
+    def show_count(self, count: int) -> None:
+        """Show how many slices there are."""
+        for box in (self.first, self.last):
+            box.setRange(0, max(count - 1, 0))
+        self.last.setValue(max(count - 1, 0))
+        self._show_scope()
+
+    def show_here(self, here: int) -> None:
+        """Take note on which slice the user is."""
+        self._here = here
+
+    def show_running(self, running: bool) -> None:
+        """Show whether something is being looked for."""
+        self.run.setVisible(not running)
+        self.row.setVisible(running)
+
+    def show_found(self, count: int) -> None:
+        """Show how many objects pass; negative where nothing was looked for."""
+        for widget in (*self._thresholds, self.commit, self.discard):
+            widget.setVisible(count >= 0)
+        for widget in self._thresholds[4:]:
+            widget.setVisible(count >= 0 and not self._single)
+        self.commit.setText(f'Add {count} objects' if count != 1 else 'Add 1 object')
+        self.commit.setEnabled(count > 0)
+
+    def _show_scope(self, _index: int = 0) -> None:
+        ranged = self.scope.currentData() == 'range'
+        self.first.setVisible(ranged)
+        self.last.setVisible(ranged)
+
+    def _run(self) -> None:
+        scope = self.scope.currentData()
+        first, last = sorted((self.first.value(), self.last.value()))
+        slices = {'slice': [self._here], 'range': list(range(first, last + 1)), 'all': None}[scope]
+        self._single = slices is not None and len(slices) == 1
+        self.options_chosen.emit(self.options)
+        self.run_clicked.emit(slices, self.kind.currentData())

@@ -1,0 +1,134 @@
+"""Which stack the user is in: the slider that was moved last, and the planes along it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_mobilesam.engine.stacks import PlaneSeries
+from napari_mobilesam.layers import (
+    NotAnnotatable,
+    go_to_slice,
+    label_slices,
+    plane_key,
+    slider_axes,
+)
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Labels
+
+    from napari_mobilesam.engine import PlaneKey, PlaneSource
+    from napari_mobilesam.engine.stacks.slicing import LabelSlices
+
+
+class StackPlace(QObject):
+    """The planes along one slider of the image, and where the user is among them.
+
+    Parameters
+    ----------
+    viewer
+        The viewer, without proxy.
+    parent
+        Qt parent.
+
+    Signals
+    -------
+    changed
+        Another stack, or none: another image, slider, picture, or place on the other sliders.
+    moved (int)
+        The user is on another slice.
+    """
+
+    changed = Signal()
+    moved = Signal(int)
+
+    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._image: Image | None = None
+        self._key: PlaneKey | None = None
+        self.axes: list[tuple[int, str, int]] = []
+        self.axis: int | None = None
+        self.series: PlaneSeries | None = None
+        self.problem = ''
+        self.position = 0
+
+    def set_image(self, image: Image | None) -> None:
+        """Go to another image, or to none."""
+        self._image, self._key = image, None
+        self.axes, self.axis = [], None
+        self._set(None)
+
+    def enter(self, source: PlaneSource) -> None:
+        """Follow the user to a plane."""
+        if self._image is None:
+            return
+        before, self._key = self._key, source.key
+        self.axes = slider_axes(self._image, source.key)
+        axis = self._slider(before, source.key)
+        if axis is None:
+            self.axis = None
+            self._set(None)
+            return
+        if axis == self.axis and self.series is not None:
+            position = self.series.place_of(source)
+            if position is not None:
+                self._move(position)
+                return
+        self.axis = axis
+        self._begin(source)
+
+    def choose(self, axis: int, source: PlaneSource | None) -> None:
+        """Go along another slider."""
+        if axis != self.axis and source is not None:
+            self.axis = axis
+            self._begin(source)
+
+    def go_to(self, position: int) -> None:
+        """Show another slice."""
+        if self._image is not None and self._key is not None and self.axis is not None:
+            go_to_slice(self._viewer, self._image, self._key, self.axis, position)
+
+    def slices(self, labels: Labels) -> LabelSlices:
+        """Return the slices of labels that lie on these planes.
+
+        Raises
+        ------
+        NotAnnotatable
+            If there are none; says why.
+        """
+        if self._image is None or self.axis is None:
+            raise NotAnnotatable('There is no stack here: open an image with a slider.')
+        key = plane_key(self._image, self._viewer.dims)
+        return label_slices(labels, self._image, key, self.axis, self._viewer.dims)
+
+    def _slider(self, before: PlaneKey | None, now: PlaneKey) -> int | None:
+        """Return the axis that was moved along last, or else the longest."""
+        lengths = {axis: count for axis, _, count in self.axes}
+        if before is not None and before.displayed == now.displayed:
+            places = zip(now.indexed, before.index, now.index, strict=True)
+            moved = [axis for axis, old, new in places if old != new and axis in lengths]
+            if len(moved) == 1:
+                return moved[0]
+        if self.axis in lengths:
+            return self.axis
+        return max(lengths, key=lambda axis: (lengths[axis], axis), default=None)
+
+    def _begin(self, source: PlaneSource) -> None:
+        assert self.axis is not None
+        try:
+            series = PlaneSeries(source, self.axis)
+        except ValueError as reason:
+            self._set(None, str(reason))
+            return
+        self._set(series)
+        self._move(series.position)
+
+    def _set(self, series: PlaneSeries | None, problem: str = '') -> None:
+        self.series, self.problem = series, problem
+        self.changed.emit()
+
+    def _move(self, position: int) -> None:
+        self.position = position
+        self.moved.emit(position)

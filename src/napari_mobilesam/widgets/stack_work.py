@@ -1,0 +1,137 @@
+"""Long work on a stack: on the worker, step by step, with the time that is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_mobilesam.engine.background import BackgroundWork
+from napari_mobilesam.engine.cancel import Cancelled, CancelToken
+
+if TYPE_CHECKING:
+    from .bridge import WorkerBridge
+
+# So long after the user's last prompt or look under the mouse, work goes on.
+REST_MS = 1200
+
+
+class StackWork(QObject):
+    """One thing at a time that takes long; what is done when it is cancelled stays.
+
+    Prompts go between two steps. While the user predicts it waits altogether.
+
+    Parameters
+    ----------
+    bridge
+        The worker.
+    lane
+        The worker's lane, less urgent than prompts.
+    parent
+        Qt parent.
+
+    Signals
+    -------
+    progressed (int, int, float)
+        Done, of how many, and seconds left; negative while that is not known.
+    stepped (object)
+        What one step brought.
+    ended (bool)
+        It is over; whether everything was done.
+    failed (str)
+        It is over because of this.
+    """
+
+    progressed = Signal(int, int, float)
+    stepped = Signal(object)
+    ended = Signal(bool)
+    failed = Signal(str)
+
+    def __init__(self, bridge: WorkerBridge, lane: str, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._bridge = bridge
+        self._lane = lane
+        self._work: BackgroundWork[Any] | None = None
+        self._began: tuple[float, int] | None = None
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(REST_MS)
+        self._rest.timeout.connect(self._go_on)
+
+    @property
+    def running(self) -> bool:
+        """Whether it is under way, or waits for the user to rest."""
+        return self._work is not None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it waits for the user to rest."""
+        return self._work is not None and self._work.paused
+
+    def start(self, steps: Callable[[CancelToken], Iterator[Any]]) -> None:
+        """Begin with a generator of things that have ``done`` and ``total``; made on the worker."""
+        self.stop()
+        self._began = None
+        self._work = work = BackgroundWork(
+            self._bridge.submit,
+            self._lane,
+            steps,
+            lambda step: self._on_step(work, step),
+            lambda complete: self._on_done(work, complete),
+            lambda error: self._on_error(work, error),
+        )
+        self.progressed.emit(0, 0, -1.0)
+        work.start()
+
+    def stop(self) -> None:
+        """End it; what was done stays, and `ended` says so as soon as the step is over."""
+        if self._work is not None:
+            self._work.cancel()
+
+    def abandon(self) -> None:
+        """End it without another word."""
+        work, self._work = self._work, None
+        self._rest.stop()
+        if work is not None:
+            work.cancel()
+            self._bridge.cancel(self._lane)
+
+    def hold(self) -> None:
+        """Wait: the user predicts."""
+        if self._work is not None:
+            self._work.pause()
+            self._rest.start()
+
+    def _go_on(self) -> None:
+        if self._work is not None:
+            self._work.resume()
+
+    def _on_step(self, work: BackgroundWork[Any], step: Any) -> None:
+        if work is not self._work:
+            return
+        # The first step may have had less to do than the others: it counts as the start.
+        if self._began is None:
+            self._began = monotonic(), step.done
+        since, first = self._began
+        left = -1.0
+        if step.done > first:
+            left = (monotonic() - since) / (step.done - first) * (step.total - step.done)
+        self.progressed.emit(step.done, step.total, left)
+        self.stepped.emit(step)
+
+    def _on_done(self, work: BackgroundWork[Any], complete: bool) -> None:
+        if work is self._work:
+            self._work = None
+            self._rest.stop()
+            self.ended.emit(complete)
+
+    def _on_error(self, work: BackgroundWork[Any], error: Exception) -> None:
+        if work is self._work:
+            self._work = None
+            self._rest.stop()
+            if isinstance(error, Cancelled):
+                self.ended.emit(False)
+            else:
+                self.failed.emit(str(error) or type(error).__name__)

@@ -1,0 +1,384 @@
+"""The stack section on a bench: the real controller, worker and panel, and no window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes import FakeSegmenter
+from pictures import RADIUS, disc, stack
+from qtpy.QtWidgets import QApplication
+
+from napari_mobilesam.widgets.stack_desk import StackDesk
+
+CENTRE = (60, 120)  # of the disc that is followed, on slice 0; it moves down by 2 rows a slice
+COUNT = 7
+
+
+class Stage:
+    """A bench with a stack section."""
+
+    def __init__(self, bench: Any) -> None:
+        self.bench = bench
+        self.controller = bench.controller
+        self.stacks = bench.controller.stacks
+        self.chosen: list[int] = []
+        self.desk = StackDesk(self.controller, lambda: self.chosen)
+        self.panel = self.desk.panel
+        # as a stack that was there before the section was
+        self.stacks.place.changed.emit()
+        self.stacks.place.moved.emit(self.stacks.place.position)
+
+    def rest(self) -> None:
+        """Wait until nothing is under way any more."""
+        works = (self.stacks.ahead, self.stacks.following.work, self.stacks.finding.work)
+        self.bench.quiet()
+        self.bench.until(lambda: not any(work.running for work in works))
+        self.bench.until(lambda: not self.stacks.following.running)
+        self.bench.quiet()
+
+    def commit(self, position: int = 0) -> int:
+        """Click the disc on a slice and commit it; gives its id."""
+        self.go(position)
+        self.bench.click(position, CENTRE[0] + 2 * position, CENTRE[1])
+        self.controller.commit()
+        self.bench.quiet()
+        return int(self.controller.objects[-1].label)
+
+    def go(self, position: int) -> None:
+        self.panel.strip.clicked.emit(position)
+        self.bench.quiet()
+
+    def slices(self, label: int) -> list[int]:
+        data = self.controller.labels.data
+        return [z for z in range(len(data)) if (data[z] == label).any()]
+
+    def right(self, label: int, z: int) -> bool:
+        truth = disc((120, 160), (CENTRE[0] + 2 * z, CENTRE[1]), RADIUS)
+        found = self.controller.labels.data[z] == label
+        return bool((found & truth).sum() > 0.8 * (found | truth).sum())
+
+    @property
+    def words(self) -> str:
+        return str(self.bench.statuses[-1][0])
+
+
+@pytest.fixture
+def stage(bench: Callable[..., Any]) -> Iterator[Callable[..., Stage]]:
+    made: list[Stage] = []
+
+    def make(**keywords: Any) -> Stage:
+        made.append(Stage(bench(image=stack(COUNT), **keywords)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.panel.deleteLater()
+    QApplication.processEvents()
+
+
+def test_a_click_and_propagate_give_the_object_in_3d_as_one_step(
+    stage: Callable[..., Stage],
+) -> None:
+    at = stage()
+    at.go(3)
+    at.bench.click(3, CENTRE[0] + 6, CENTRE[1])
+    seen: list[int] = []
+    at.stacks.following.found.connect(lambda step: seen.append(step.index))
+    at.panel.propagate.click()  # commits the candidate first
+    at.rest()
+    assert seen == [4, 5, 6, 2, 1, 0]
+    (record,) = at.controller.objects
+    assert at.slices(record.label) == list(range(COUNT))
+    assert all(at.right(record.label, z) for z in range(COUNT))
+    assert record.bounds[0] == (0, COUNT)
+    assert record.area == np.count_nonzero(at.controller.labels.data == record.label)
+    assert 'Ctrl+Z takes it back' in at.words
+    # the curve, and the reasons
+    curve = at.stacks.following.curve(record.label)
+    assert curve[3] == 1
+    assert (curve > 0.5).all()
+    assert 'Object 1: slices 0–6.' in at.panel.told.text()
+    assert at.panel.told.text().count('the stack ends') == 2
+    # nothing of it is shown twice
+    assert at.controller._previews.stack.layer is None or not (
+        at.controller._previews.stack.layer.data.any()
+    )
+    at.controller.undo()
+    at.bench.quiet()
+    assert at.slices(record.label) == [3]
+    assert at.controller.objects[0].bounds[0] == (3, 4)
+    at.controller.redo()
+    at.bench.quiet()
+    assert at.slices(record.label) == list(range(COUNT))
+
+
+def test_a_corrected_slice_is_kept_and_its_neighbours_follow_it(
+    stage: Callable[..., Stage],
+) -> None:
+    at = stage()
+    label = at.commit(3)
+    at.panel.propagate.click()
+    at.rest()
+    labels = at.controller.labels
+    rows, columns = np.nonzero(labels.data[5] == label)
+    right = columns > CENTRE[1]
+    labels.data_setitem((np.full(right.sum(), 5), rows[right], columns[right]), 0)
+    corrected = labels.data[5].copy()
+    decoded, seen = at.bench.decoded, []
+    at.stacks.following.found.connect(lambda step: seen.append(step.index))
+    at.chosen = [label]
+    at.panel.propagate.click()
+    at.rest()
+    assert seen == [4, 6]
+    assert at.bench.decoded == decoded + 6  # three ways of prompting on each
+    assert np.array_equal(labels.data[5], corrected)
+    assert at.stacks.following.curve(label)[[3, 5]].tolist() == [1, 1]
+
+
+def test_cancel_keeps_or_discards_what_is_done(stage: Callable[..., Stage]) -> None:
+    at = stage()
+    label = at.commit(0)
+    at.stacks.following.found.connect(
+        lambda step: at.panel.following.buttons[0].click() if step.index == 2 else None
+    )
+    at.panel.propagate.click()
+    at.rest()
+    assert at.slices(label) == [0, 1, 2]
+    assert at.words.startswith('Stopped.')
+    assert not at.panel.following.isVisibleTo(at.panel)
+    at.stacks.following.found.connect(
+        lambda step: at.panel.following.buttons[1].click() if step.index == 4 else None
+    )
+    at.chosen = [label]
+    at.panel.propagate.click()
+    at.rest()
+    assert at.slices(label) == [0, 1, 2]
+    decoded = at.bench.decoded
+    at.panel.propagate.click()
+    at.rest()
+    assert at.slices(label) == list(range(COUNT))
+    assert at.bench.decoded == decoded + 2 * 3  # slices 3 and 4 were found before
+
+
+def test_forwards_only_and_what_is_on_the_way(stage: Callable[..., Stage]) -> None:
+    at = stage()
+    label = at.commit(3)
+    at.panel.direction.setCurrentIndex(1)
+    at.panel.which.setCurrentIndex(1)
+    at.stacks.following.found.connect(lambda step: shown.append(at.stacks.following.masks(4)))
+    shown: list[Any] = []
+    at.panel.propagate.click()
+    at.rest()
+    assert at.slices(label) == [3, 4, 5, 6]
+    assert label in shown[0]
+    at.panel.direction.setCurrentIndex(0)
+    at.panel.propagate.click()
+    at.rest()
+    assert at.slices(label) == list(range(COUNT))
+
+
+def test_cut_fill_and_delete_are_one_step_each(stage: Callable[..., Stage]) -> None:
+    at = stage()
+    label = at.commit(0)
+    at.panel.propagate.click()
+    at.rest()
+    whole = at.controller.labels.data.copy()
+    at.chosen = [label]
+    at.go(4)
+    cut_below, cut_above, delete, fill = at.panel._edits
+    for button, left in (
+        (cut_below, [4, 5, 6]),
+        (cut_above, [0, 1, 2, 3, 4]),
+        (delete, [0, 1, 2, 3, 5, 6]),
+    ):
+        button.click()
+        at.rest()
+        assert at.slices(label) == left
+        record = at.controller.session.get(label)
+        assert record.bounds[0] == (left[0], left[-1] + 1)
+        assert record.area == np.count_nonzero(at.controller.labels.data == label)
+        if button is not delete:
+            at.controller.undo()
+            at.bench.quiet()
+            assert np.array_equal(at.controller.labels.data, whole)
+    fill.click()
+    at.rest()
+    filled, before = at.controller.labels.data[4] == label, whole[4] == label
+    assert (filled & before).sum() > 0.9 * (filled | before).sum()
+    fill.click()  # the same again
+    at.rest()
+    assert at.words == 'Nothing to change there.'
+    at.go(6)
+    fill.click()
+    at.rest()
+    assert 'not on both sides of slice 6' in at.words
+    # a cut is an end: following again does not go past it
+    at.go(2)
+    cut_above.click()
+    at.rest()
+    at.panel.propagate.click()
+    at.rest()
+    assert at.slices(label) == [0, 1, 2]
+    assert 'you marked that it ends here' in at.panel.told.text()
+
+
+def test_all_slices_are_embedded_outwards_and_stand_back_for_a_click(
+    stage: Callable[..., Stage],
+) -> None:
+    at = stage()
+    at.go(3)
+    order: list[int] = []
+    at.stacks.ahead.stepped.connect(lambda step: order.append(step.index))
+
+    def click(_step: Any) -> None:
+        if len(order) == 2:
+            at.controller.add_point((3, CENTRE[0] + 6, CENTRE[1]))
+
+    at.stacks.ahead.stepped.connect(click)
+    at.panel.embed.click()
+    assert at.panel.embedding.isVisibleTo(at.panel)
+    at.bench.until(lambda: at.stacks.ahead.waiting)
+    assert at.controller.candidate is not None
+    assert len(order) <= 4  # the click was answered within a step or two
+    at.rest()
+    assert sorted(order) == list(range(COUNT))
+    assert order[0] == 3
+    assert {abs(index - 3) for index in order[1:3]} == {1}
+    assert at.stacks.embedded == set(range(COUNT))
+    assert 'All slices are embedded' in at.words
+    encoded = len(at.bench.segmenter.encoded)
+    assert encoded == COUNT
+    at.commit(6)
+    assert len(at.bench.segmenter.encoded) == encoded
+    at.bench.quiet()
+    assert at.panel.strip.text(6) == 'Slice 6 · embedded · 1 object'
+
+
+def test_embedding_can_be_stopped_and_says_when_the_memory_is_full(
+    stage: Callable[..., Stage],
+) -> None:
+    at = stage()
+    stop = at.panel.embedding.buttons[0]
+    stopping = at.stacks.ahead.stepped.connect(
+        lambda step: stop.click() if step.done == 2 else None
+    )
+    at.panel.embed.click()
+    at.rest()
+    at.stacks.ahead.stepped.disconnect(stopping)
+    assert 2 <= len(at.stacks.embedded) <= 3
+    assert at.panel.embed.isVisibleTo(at.panel)
+    at.bench.model.store.budget_mib = 8  # room for four
+    at.panel.embed.click()
+    at.rest()
+    assert 'fills the memory' in at.words
+    assert len(at.bench.segmenter.encoded) <= 5
+
+
+def test_find_on_all_slices_choose_thresholds_and_add(stage: Callable[..., Stage]) -> None:
+    at = stage()
+    find = at.panel.find
+    at.go(2)
+    find.scope.setCurrentIndex(2)
+    find.run.click()
+    at.rest()
+    assert find.commit.text() == 'Add 3 objects'
+    drawn = at.controller._previews.stack.layer
+    assert drawn.data.any()
+    decoded = at.bench.decoded
+    find.area.setValue(5000)
+    at.rest()
+    assert find.commit.text() == 'Add 0 objects'
+    assert not drawn.data.any()
+    find.area.setValue(20)
+    at.rest()
+    assert at.bench.decoded == decoded
+    find.commit.click()
+    at.rest()
+    assert len(at.controller.objects) == 3
+    for record in at.controller.objects:
+        assert at.slices(record.label) == list(range(COUNT))
+        assert record.area == np.count_nonzero(at.controller.labels.data == record.label)
+        assert record.bounds[1][1] - record.bounds[1][0] < 50
+        assert record.score > 0.3
+    assert not drawn.data.any()
+    assert not find.commit.isVisibleTo(at.panel)
+    at.controller.undo()
+    at.bench.quiet()
+    assert not at.controller.labels.data.any()
+    # again: nothing is decoded twice, and discarded it leaves no trace
+    find.run.click()
+    at.rest()
+    assert at.bench.decoded == decoded
+    assert find.commit.text() == 'Add 3 objects'
+    find.discard.click()
+    at.rest()
+    assert not drawn.data.any()
+
+
+def test_find_on_one_slice_and_on_some(stage: Callable[..., Stage]) -> None:
+    at = stage()
+    find = at.panel.find
+    at.go(2)
+    find.run.click()
+    at.rest()
+    find.commit.click()
+    at.rest()
+    assert [at.slices(record.label) for record in at.controller.objects] == [[2]] * 3
+    at.controller.undo()
+    find.scope.setCurrentIndex(1)
+    find.first.setValue(5)
+    find.last.setValue(4)
+    find.run.click()
+    at.rest()
+    find.commit.click()
+    at.rest()
+    assert [at.slices(record.label) for record in at.controller.objects] == [[4, 5]] * 3
+
+
+def test_along_another_axis_with_anisotropic_voxels(stage: Callable[..., Stage]) -> None:
+    volume = np.zeros((12, 64, 64), np.float32)
+    z, y, x = np.indices(volume.shape)
+    volume[((z - 6) * 4) ** 2 + (y - 30) ** 2 + (x - 30) ** 2 <= 18**2] = 200
+    at = Stage(stage().bench)
+    at.bench.viewer.layers.clear()
+    at.bench.viewer.add_image(volume, scale=(4, 1, 1), name='coarse in z')
+    at.bench.viewer.dims.order = (1, 0, 2)  # y is the slider now, z goes down
+    at.bench.viewer.dims.set_point(1, 30)
+    at.bench.quiet()
+    assert at.stacks.place.axis == 1
+    assert at.stacks.place.position == 30
+    at.controller.add_point((6, 30, 30))
+    at.bench.quiet()
+    at.panel.propagate.click()
+    at.rest()
+    (record,) = at.controller.objects
+    found, truth = at.controller.labels.data == record.label, volume > 0
+    assert (found & truth).sum() > 0.8 * (found | truth).sum()
+    assert record.bounds[1][1] - record.bounds[1][0] > 28
+    at.panel.deleteLater()
+
+
+def test_without_a_slider_there_is_nothing_to_do(stage: Callable[..., Stage]) -> None:
+    at = stage()
+    at.bench.viewer.layers.clear()
+    at.bench.viewer.add_image(stack(1)[0])
+    at.bench.quiet()
+    assert at.panel.nothing.isVisibleTo(at.panel)
+    assert not at.panel.strip.isVisibleTo(at.panel)
+    at.stacks.embed_all()
+    assert 'no stack' in at.words
+
+
+def test_leaving_the_image_ends_what_goes_on(bench: Callable[..., Any]) -> None:
+    at = Stage(bench(image=stack(COUNT), segmenter=FakeSegmenter()))
+    at.commit(0)
+    at.panel.propagate.click()
+    at.bench.viewer.layers.remove(at.controller.image)
+    at.bench.quiet()
+    assert not at.stacks.following.running
+    assert at.stacks.following.labels == ()
+    assert at.controller.image is None
+    at.panel.deleteLater()
