@@ -172,7 +172,7 @@ def clicks(truth: Any) -> list[tuple[float, float]]:
     return points
 
 
-def wait(condition: Callable[[], object], seconds: float = 120) -> None:
+def wait(condition: Callable[[], object], seconds: float = 900) -> None:
     """Let Qt work until a condition holds."""
     from qtpy.QtWidgets import QApplication
 

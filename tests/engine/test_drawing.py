@@ -6,7 +6,7 @@ from fakes import FakeSegmenter
 from pictures import CENTRES, RADIUS, disc, plane
 
 from napari_mobilesam.engine import Annotator, Frame, Patch, PlaneKey, PlaneSource, Prompts
-from napari_mobilesam.engine.drawing import draw_hover, draw_patch, grid_within
+from napari_mobilesam.engine.drawing import draw_hover, draw_labels, draw_patch, grid_within
 from napari_mobilesam.engine.outline import CONTOUR, TINT
 
 
@@ -101,3 +101,15 @@ def test_parts_away_from_the_mouse_are_left_out_of_a_hover() -> None:
     assert prediction.prompts == Prompts((CENTRES[0],), (True,))
     tidy, whole = (draw_hover(prediction, prompted_only=only) for only in (True, False))
     assert np.count_nonzero(whole.values) > np.count_nonzero(tidy.values) > 400
+
+
+def test_many_objects_of_a_part_each_with_its_outline() -> None:
+    labels = np.zeros((4, 6), np.int32)
+    labels[:, :3], labels[:, 3:] = 1, 2
+    drawing = draw_labels(labels, (10, 20), (40, 60))
+    assert (drawing.corner, drawing.grid) == ((10, 20), (40, 60))
+    assert drawing.values.tolist() == [[2] * 6, [2, 1, 2, 2, 1, 2], [2, 1, 2, 2, 1, 2], [2] * 6]
+    coarse = draw_labels(np.kron(labels, np.ones((2, 2), np.int32)), (20, 40), (80, 120), 60)
+    assert coarse.grid == (40, 60)
+    assert coarse.corner == (10, 20)
+    assert np.array_equal(coarse.values, drawing.values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,15 +109,14 @@ def draw_labels(
     """
     rows, columns = (slice(at, at + side) for at, side in zip(corner, labels.shape, strict=True))
     grid = grid_within(shape, limit)
-    coarse = _resampled(Patch(rows, columns, labels, shape), grid)
-    inner = coarse.mask
+    at, inner = _on_grid(rows, columns, labels, shape, grid)
     padded = np.pad(inner, 1)
     edge = np.zeros(inner.shape, bool)
     height, width = inner.shape
     for row, column in ((0, 1), (2, 1), (1, 0), (1, 2)):
         edge |= padded[row : row + height, column : column + width] != inner
     values = np.where(inner > 0, np.where(edge, CONTOUR, TINT), 0).astype(np.uint8)
-    return Drawing(values, coarse.corner, grid, Frame.whole(shape))
+    return Drawing(values, at, grid, Frame.whole(shape))
 
 
 def grid_within(shape: tuple[int, int], limit: int) -> tuple[int, int]:
@@ -132,10 +132,25 @@ def _resampled(patch: Patch, grid: tuple[int, int]) -> Patch:
     """Return the patch on another grid, by the pixel under the centre of each new one."""
     if grid == patch.shape:
         return patch
-    parts, sources = [], []
-    for part, side, count in zip((patch.rows, patch.columns), patch.shape, grid, strict=True):
+    (row, column), mask = _on_grid(patch.rows, patch.columns, patch.mask, patch.shape, grid)
+    height, width = mask.shape
+    return Patch(slice(row, row + height), slice(column, column + width), mask, grid)
+
+
+def _on_grid(
+    rows: slice,
+    columns: slice,
+    values: NDArray[Any],
+    shape: tuple[int, int],
+    grid: tuple[int, int],
+) -> tuple[tuple[int, int], NDArray[Any]]:
+    """Return a part of a plane on another grid, and where it begins there."""
+    if grid == shape:
+        return (rows.start, columns.start), values
+    corner, sources = [], []
+    for part, side, count in zip((rows, columns), shape, grid, strict=True):
         places = ((np.arange(count) + 0.5) * side / count).astype(np.intp)
         start, stop = (int(n) for n in np.searchsorted(places, (part.start, part.stop)))
-        parts.append(slice(start, stop))
+        corner.append(start)
         sources.append(places[start:stop] - part.start)
-    return Patch(parts[0], parts[1], patch.mask[np.ix_(*sources)], grid)
+    return (corner[0], corner[1]), values[np.ix_(*sources)]

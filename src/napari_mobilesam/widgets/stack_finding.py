@@ -223,13 +223,11 @@ class StackFinding(QObject):
 
     def _on_written(self, layer: Labels, first: int, found: NewObjects) -> None:
         committer = self._committer
-        session, target = committer.session, committer.target
+        session, target, data = committer.session, committer.target, layer.data
         if session is None or target is None or committer.labels is not layer:
             self._on_failed('the labels changed meanwhile')
             return
-        if session.maximum + 1 != first or not all(
-            edit.is_reverted(layer.data) for edit in found.edits
-        ):
+        if session.maximum + 1 != first or not all(edit.is_reverted(data) for edit in found.edits):
             self.commit()  # something was committed or painted there just now: plan again
             return
         search = self._search

@@ -243,11 +243,11 @@ class StackFollowing(QObject):
 
     def _on_planned(self, run: _Run, complete: bool, found: Followed) -> None:
         committer = self._committer
-        session, target = committer.session, committer.target
+        session, target, data = committer.session, committer.target, run.layer.data
         if session is None or target is None or committer.labels is not run.layer:
             self._finish('The labels changed meanwhile: nothing was written.', 'warning')
             return
-        if not all(edit.is_reverted(run.layer.data) for edit in found.edits):
+        if not all(edit.is_reverted(data) for edit in found.edits):
             self._on_ended(complete)  # the user painted there just now: plan again
             return
         many = f'{len(run.labels)} objects' if len(run.labels) > 1 else f'object {run.labels[0]}'

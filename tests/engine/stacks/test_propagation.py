@@ -10,6 +10,7 @@ from napari_mobilesam.engine import (
     Annotator,
     Cancelled,
     CancelToken,
+    Channel,
     IntensityMapping,
     PlaneKey,
     PlaneSource,
@@ -297,3 +298,28 @@ def test_impossible_wishes() -> None:
         StopRules(max_growth=1)
     with pytest.raises(ValueError, match='min_score'):
         StopRules(min_score=1.5)
+
+
+def test_pictures_of_several_layers_are_followed_where_all_have_the_same_slices() -> None:
+    red, green = np.zeros((2, 6, 32, 32), np.uint8)
+    red[3], green[4] = 200, 100
+    key = PlaneKey('red', (1, 2), (2,))
+
+    def source(second: np.ndarray, at: int = 2) -> PlaneSource:
+        channels = tuple(
+            Channel(PlaneSource(PlaneKey(name, (1, 2), (index,)), array, FULL), colours=ramp)
+            for name, array, index, ramp in (
+                ('red', red, 2, np.eye(3)[:1] * np.linspace(0, 1, 256)[:, None]),
+                ('green', second, at, np.eye(3)[1:2] * np.linspace(0, 1, 256)[:, None]),
+            )
+        )
+        return PlaneSource(key, red, FULL, channels=channels)
+
+    planes = PlaneSeries(source(green), 0)
+    seen = [plane.image().reshape(-1, 3).max(axis=0).tolist() for plane in planes]
+    assert seen == [[0, 0, 0]] * 3 + [[200, 0, 0], [0, 100, 0], [0, 0, 0]]
+    assert planes.place_of(planes[5]) == 5
+    assert planes.place_of(PlaneSource(key, red, FULL)) is None
+    for other in (source(green[:5]), source(green, 1)):
+        with pytest.raises(ValueError, match='the same slices'):
+            PlaneSeries(other, 0)

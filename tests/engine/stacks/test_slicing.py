@@ -76,3 +76,28 @@ def test_along_another_axis_of_a_time_series() -> None:
         LabelSlices.of(labels, key, 1)
     with pytest.raises(ValueError, match='labels of 4 axes'):
         LabelSlices.of(labels[0], key, 2)
+
+
+def test_labels_that_are_turned_cropped_and_moved_against_the_image() -> None:
+    image = np.zeros((6, 20, 30), np.int32)
+    image[2:5, 4:9, 10:16] = 7
+    # the labels begin at slice 1, row 2 and column 5 of the image, and have x before y
+    labels = np.ascontiguousarray(image[1:6, 2:, 5:].transpose(0, 2, 1))
+    seen = LabelSlices(labels, (2, 1), (0, 0, 0), 0, (-2, -5, -1), (20, 30), 6)
+    for z in range(6):
+        assert np.array_equal(seen.read(z), image[z])
+    assert seen.span(((1, 4), (5, 11), (2, 7))) == range(2, 5)
+    assert seen.window(((1, 4), (5, 11), (2, 7))) == (slice(4, 9), slice(10, 16))
+    patch = seen.mask(3, 7)
+    assert (patch.rows, patch.columns) == (slice(4, 9), slice(10, 16))
+    assert seen.region(3, patch) == ((2, 3), (5, 11), (2, 7))
+    # what lies beside the labels is not written
+    edit = seen.edit(1, slice(0, 5), slice(0, 8), np.full((5, 8), 9))
+    assert edit.region == ((0, 1), (0, 3), (0, 3))
+    edit.apply(labels)
+    assert np.count_nonzero(labels == 9) == 9
+    assert seen.edit(0, slice(0, 5), slice(0, 8), np.full((5, 8), 9)) is None
+    assert not seen.read(0).any()
+    (gone,) = delete_on(seen, 7, [3])
+    gone.apply(labels)
+    assert not (labels[2] == 7).any()
