@@ -4,9 +4,9 @@
 
 writes into docs/images, each in the dark and the light theme: the annotator at work, the same
 looking closely at a frame, the window with what the model sees, that with all keys, and the parts
-of the dock for files. With
-``--stand-in`` the tests' segmenter without a model takes the model's place, for work on the layout
-only.
+of the dock for files; an object followed through a stack, everything found in it, and that in 3D.
+With ``--stand-in`` the tests' segmenter without a model takes the model's place, for work on the
+layout only; with ``--only WORD`` only those pictures are taken.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ def main() -> None:
     parser.add_argument('--stand-in', action='store_true', help='no model, layout only')
     parser.add_argument('--width', type=int, default=320, help='of the dock, in pixels')
     parser.add_argument('--output', type=Path, default=ROOT / 'docs' / 'images')
+    parser.add_argument('--only', choices=['annotator', 'stack'], help='take these alone')
+    parser.add_argument('--theme', choices=['dark', 'light'], help='take this one alone')
     arguments = parser.parse_args()
     factory = None
     if arguments.stand_in:
@@ -36,9 +38,12 @@ def main() -> None:
 
         factory = FakeSegmenter
     arguments.output.mkdir(parents=True, exist_ok=True)
-    for theme in ('dark', 'light'):
-        take(theme, arguments.width, arguments.output, factory)
-        take_files(theme, arguments.width, arguments.output)
+    for theme in ('dark', 'light') if arguments.theme is None else (arguments.theme,):
+        if arguments.only != 'stack':
+            take(theme, arguments.width, arguments.output, factory)
+            take_files(theme, arguments.width, arguments.output)
+        if arguments.only != 'annotator':
+            take_stack(theme, arguments.width, arguments.output, factory)
 
 
 def take(theme: str, width: int, folder: Path, factory: Any) -> None:
@@ -114,6 +119,45 @@ def take_files(theme: str, width: int, folder: Path) -> None:
     shell.grab().save(str(folder / f'files-{theme}.png'))
     shell.close()
     viewer.close()
+
+
+def take_stack(theme: str, width: int, folder: Path, factory: Any) -> None:
+    """Take the pictures of the stack section."""
+    from napari_mobilesam.sample_data import nuclei_stack
+    from napari_mobilesam.widgets.section import Section
+
+    (image, keywords, _), (truth, _, _) = nuclei_stack()
+    viewer, widget = open_annotator(image, keywords, theme, width, factory)
+    stacks, panel = widget.controller.stacks, widget.stack.panel
+    for section in widget._sections:
+        if isinstance(section, Section):
+            section.fold(section is not panel)
+    viewer.dims.set_current_step(0, PLANE)
+    viewer.reset_view(margin=0.02)
+    settle()
+    segment(widget.controller, (PLANE, *clicks(truth[PLANE])[0]))
+    panel.propagate.click()
+    wait(lambda: not stacks.following.running)
+    viewer.dims.set_current_step(0, PLANE + 2)
+    settle()
+    viewer.screenshot(str(folder / f'stack-{theme}.png'), canvas_only=False, flash=False)
+
+    panel.find.scope.setCurrentIndex(panel.find.scope.findData('all'))
+    panel.find.run.click()
+    wait(lambda: not stacks.finding.work.running and stacks.finding.objects)
+    settle()
+    viewer.screenshot(str(folder / f'stack-find-{theme}.png'), canvas_only=False, flash=False)
+    panel.find.commit.click()
+    wait(lambda: len(widget.controller.objects) > 1)
+    viewer.dims.ndisplay = 3
+    viewer.scene.camera.angles = (10, 30, 60)
+    viewer.reset_view(margin=0.1)
+    for layer in viewer.layers:
+        layer.visible = layer is widget.controller.labels or layer is widget.controller.image
+    settle()
+    viewer.screenshot(str(folder / f'stack-3d-{theme}.png'), canvas_only=False, flash=False)
+    viewer.close()
+    settle()
 
 
 def open_annotator(
