@@ -114,6 +114,43 @@ def test_while_objects_are_committed(note: Any) -> None:
     report(note, 'committing', loops, idle)
 
 
+def test_while_a_stack_is_embedded(note: Any, window: tuple[Any, Any]) -> None:
+    _, widget = window
+    stacks = widget.controller.stacks
+    widget.stack.panel.fold(False)
+    idle, loop, found = idle_loop(), Loop(), []
+    stacks.ahead.stepped.connect(found.append)
+    with loop.watched():
+        widget.stack.panel.embed.click()
+        wait(lambda: not stacks.ahead.running)
+    assert len(found) == 12
+    report(note, 'embedding a stack ahead', [loop], idle)
+
+
+def test_while_objects_are_followed(note: Any) -> None:
+    plane = np.zeros((SIDE, SIDE), np.uint8)
+    for row in range(4):
+        for column in range(4):
+            plane[row * 500 + 50 : row * 500 + 250, column * 500 + 50 : column * 500 + 250] = 200
+    viewer, widget = open_annotator(np.broadcast_to(plane, (12, SIDE, SIDE)), stand_in)
+    controller, panel = widget.controller, widget.stack.panel
+    panel.fold(False)
+    for row in range(4):
+        for column in range(4):
+            controller.add_point((0, row * 500 + 150.0, column * 500 + 150.0))
+            wait(lambda: controller.candidate is not None)
+            controller.commit()
+    panel.which.setCurrentIndex(panel.which.findData('slice'))
+    idle, loop = idle_loop(), Loop()
+    with loop.watched():
+        panel.propagate.click()
+        wait(lambda: not controller.stacks.following.running)
+        run_for(0.1)
+    assert {record.bounds[0] for record in controller.objects} == {(0, 12)}
+    close(viewer, widget)
+    report(note, 'following 16 objects through 12 planes, and writing them', [loop], idle)
+
+
 def test_while_a_checkpoint_is_downloaded(
     note: Any, window: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:

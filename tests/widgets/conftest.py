@@ -27,12 +27,14 @@ class Bench:
         viewer: ViewerModel,
         segmenter: FakeSegmenter,
         factory: Callable[[], FakeSegmenter] | None = None,
+        options: Options | None = None,
     ) -> None:
+        options = Options(disk_gib=0) if options is None else options
         self.qtbot = qtbot
         self.viewer = viewer
         self.segmenter = segmenter
         self.bridge = WorkerBridge()
-        self.model = ModelKeeper(self.bridge, Options(disk_gib=0), factory or (lambda: segmenter))
+        self.model = ModelKeeper(self.bridge, options, factory or (lambda: segmenter))
         self.controller = AnnotatorController(viewer, self.bridge, self.model, Options())
         self.statuses: list[tuple[str, str]] = []
         self.controller.status_changed.connect(lambda *status: self.statuses.append(status))
@@ -124,13 +126,14 @@ def bench(qtbot: Any) -> Iterator[Callable[..., Bench]]:
         segmenter: FakeSegmenter | None = None,
         ready: bool = True,
         factory: Callable[[], FakeSegmenter] | None = None,
+        options: Options | None = None,
         **keywords: Any,
     ) -> Bench:
         viewer = ViewerModel()
         layer: Image = viewer.add_image(stack() if image is None else image, **keywords)
         layer.name = keywords.get('name', 'cells')
         viewer.dims.set_current_step(tuple(range(layer.ndim - 2)), (0,) * (layer.ndim - 2))
-        one = Bench(qtbot, viewer, segmenter or FakeSegmenter(), factory)
+        one = Bench(qtbot, viewer, segmenter or FakeSegmenter(), factory, options)
         made.append(one)
         if ready:
             one.quiet()

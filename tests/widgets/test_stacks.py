@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from fakes import FakeSegmenter
 from pictures import RADIUS, disc, stack
 from qtpy.QtWidgets import QApplication
 
+from napari_mobilesam.layers import with_intensity
+from napari_mobilesam.widgets.options import Options
 from napari_mobilesam.widgets.stack_desk import StackDesk
 
 CENTRE = (60, 120)  # of the disc that is followed, on slice 0; it moves down by 2 rows a slice
@@ -275,6 +278,39 @@ def test_embedding_can_be_stopped_and_says_when_the_memory_is_full(
     at.rest()
     assert 'fills the memory' in at.words
     assert len(at.bench.segmenter.encoded) <= 5
+
+
+def test_a_second_opening_embeds_nothing_unless_intensities_are_mapped_otherwise(
+    bench: Callable[..., Any], tmp_path: Path
+) -> None:
+    image = stack(COUNT)
+    encoded = []
+    for number, layer in enumerate(('as it was', 'moved and renamed', 'other intensities')):
+        file = tmp_path / str(number) / 'stack.npy'
+        file.parent.mkdir()
+        np.save(file, image)
+        at = Stage(
+            bench(
+                image=np.load(file, mmap_mode='r'),
+                name=layer,
+                options=Options(disk_gib=1, cache_folder=str(tmp_path / 'cache')),
+            )
+        )
+        if number == 2:
+            at.controller.set_choice(with_intensity(at.controller.choice, 'full'))
+            at.bench.quiet()
+        at.panel.embed.click()
+        at.rest()
+        assert at.stacks.embedded == set(range(COUNT))
+        at.commit(2)
+        at.panel.propagate.click()
+        at.rest()
+        assert len(at.slices(1)) == COUNT
+        encoded.append(len(at.bench.segmenter.encoded))
+        at.panel.deleteLater()
+        at.bench.close()
+    # the last one sees its first plane as the others do, before its intensities are changed
+    assert encoded == [COUNT, 0, COUNT]
 
 
 def test_find_on_all_slices_choose_thresholds_and_add(stage: Callable[..., Stage]) -> None:
