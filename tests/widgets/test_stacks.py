@@ -12,9 +12,11 @@ from fakes import FakeSegmenter
 from pictures import RADIUS, disc, stack
 from qtpy.QtWidgets import QApplication
 
-from napari_mobilesam.layers import with_intensity
+from napari_mobilesam.engine import IntensityMapping
+from napari_mobilesam.layers import PictureChoice
 from napari_mobilesam.widgets.options import Options
 from napari_mobilesam.widgets.stack_desk import StackDesk
+from napari_mobilesam.widgets.stack_work import REST_MS
 
 CENTRE = (60, 120)  # of the disc that is followed, on slice 0; it moves down by 2 rows a slice
 COUNT = 7
@@ -37,9 +39,14 @@ class Stage:
     def rest(self) -> None:
         """Wait until nothing is under way any more."""
         works = (self.stacks.ahead, self.stacks.following.work, self.stacks.finding.work)
-        self.bench.quiet()
-        self.bench.until(lambda: not any(work.running for work in works))
-        self.bench.until(lambda: not self.stacks.following.running)
+        self.bench.qtbot.waitUntil(
+            lambda: (
+                not any(work.running for work in works)
+                and not self.stacks.following.running
+                and not self.bench.bridge._worker.busy
+            ),
+            timeout=120_000,
+        )
         self.bench.quiet()
 
     def commit(self, position: int = 0) -> int:
@@ -297,7 +304,7 @@ def test_a_second_opening_embeds_nothing_unless_intensities_are_mapped_otherwise
             )
         )
         if number == 2:
-            at.controller.set_choice(with_intensity(at.controller.choice, 'full'))
+            at.controller.set_choice(PictureChoice(IntensityMapping(low=30.0)))
             at.bench.quiet()
         at.panel.embed.click()
         at.rest()
@@ -307,8 +314,6 @@ def test_a_second_opening_embeds_nothing_unless_intensities_are_mapped_otherwise
         at.rest()
         assert len(at.slices(1)) == COUNT
         encoded.append(len(at.bench.segmenter.encoded))
-        at.panel.deleteLater()
-        at.bench.close()
     # the last one sees its first plane as the others do, before its intensities are changed
     assert encoded == [COUNT, 0, COUNT]
 
@@ -394,7 +399,6 @@ def test_along_another_axis_with_anisotropic_voxels(stage: Callable[..., Stage])
     found, truth = at.controller.labels.data == record.label, volume > 0
     assert (found & truth).sum() > 0.8 * (found | truth).sum()
     assert record.bounds[1][1] - record.bounds[1][0] > 28
-    at.panel.deleteLater()
 
 
 def test_without_a_slider_there_is_nothing_to_do(stage: Callable[..., Stage]) -> None:
@@ -408,6 +412,16 @@ def test_without_a_slider_there_is_nothing_to_do(stage: Callable[..., Stage]) ->
     assert 'no stack' in at.words
 
 
+def test_closing_while_embedding_waits_for_the_user(bench: Callable[..., Any], qtbot: Any) -> None:
+    at = Stage(bench(image=stack(COUNT)))
+    at.panel.embed.click()
+    at.stacks.ahead.hold()
+    at.bench.until(lambda: at.stacks.ahead.waiting)
+    at.bench.bridge.close()  # as when the window goes
+    qtbot.wait(REST_MS + 200)  # nothing is asked of a worker that is gone
+    assert at.stacks.ahead.waiting
+
+
 def test_leaving_the_image_ends_what_goes_on(bench: Callable[..., Any]) -> None:
     at = Stage(bench(image=stack(COUNT), segmenter=FakeSegmenter()))
     at.commit(0)
@@ -417,4 +431,3 @@ def test_leaving_the_image_ends_what_goes_on(bench: Callable[..., Any]) -> None:
     assert not at.stacks.following.running
     assert at.stacks.following.labels == ()
     assert at.controller.image is None
-    at.panel.deleteLater()

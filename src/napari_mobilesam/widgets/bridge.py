@@ -49,6 +49,11 @@ class WorkerBridge(QObject):
         self._open = True
         self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
+    @property
+    def open(self) -> bool:
+        """Whether it takes work."""
+        return self._open
+
     def submit(
         self,
         lane: str,

@@ -105,7 +105,7 @@ class StackWork(QObject):
             self._rest.start()
 
     def _go_on(self) -> None:
-        if self._work is not None:
+        if self._work is not None and self._bridge.open:
             self._work.resume()
 
     def _on_step(self, work: BackgroundWork[Any], step: Any) -> None:

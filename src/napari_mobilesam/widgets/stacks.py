@@ -132,11 +132,11 @@ class Stacks(QObject):
 
     def leave(self) -> None:
         """Let go of it; what goes on ends."""
-        self._look.stop()
         self._image = self._prompts = self._previews = self._source = None
         self._last_made = 0
         self.place.set_image(None)
         self.edits.forget()
+        self._look.stop()
 
     def show_source(self, source: PlaneSource | None) -> None:
         """Follow the user to a plane; None where there is none."""
