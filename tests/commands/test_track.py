@@ -69,6 +69,25 @@ def test_given_objects_are_followed_with_their_ids(
     assert np.count_nonzero(found & true) / np.count_nonzero(found | true) > 0.7
 
 
+def test_a_range_of_slices(tmp_path: Path, truth: np.ndarray, segmenter: FakeSegmenter) -> None:
+    arguments = (tmp_path / 'image.tif', '-o', tmp_path / 'l.tif', '--first', 3, '--last', 5)
+    assert run(*arguments).exit_code == 0
+    labels = tifffile.imread(tmp_path / 'l.tif')
+    assert [z for z in range(10) if labels[z].any()] == [3, 4, 5]
+    assert len(segmenter.encoded) == 3
+    given = np.zeros_like(truth)
+    given[4] = truth[4]
+    tifffile.imwrite(tmp_path / 'given.tif', given)
+    result = run(*arguments, '--anchors', tmp_path / 'given.tif')
+    assert result.exit_code == 0, result.output
+    labels = tifffile.imread(tmp_path / 'l.tif')
+    assert [z for z in range(10) if labels[z].any()] == [3, 4, 5]
+    assert len(segmenter.encoded) == 3
+    given = run(*arguments[:3], '--first', 6, '--anchors', tmp_path / 'given.tif')
+    assert 'holds no object from slice 6 to 9' in given.stderr.replace('\n', ' ')
+    assert run(*arguments[:3], '--last', 10).exit_code == 2
+
+
 def test_time(tmp_path: Path, truth: np.ndarray, segmenter: FakeSegmenter) -> None:
     pytest.importorskip('laptrack', reason='needs the extra [tracking]')
     result = run(

@@ -62,6 +62,12 @@ def command(
         PromptMode,
         typer.Option(help='Prompts made of the slice before; agreement tries all of them.'),
     ] = PromptMode.AGREEMENT,
+    first: Annotated[
+        int, typer.Option(min=0, help='The first slice to look at, counted from 0.')
+    ] = 0,
+    last: Annotated[
+        int | None, typer.Option(min=0, help='The last slice to look at; by default the last one.')
+    ] = None,
     min_score: Annotated[
         float, typer.Option(min=0, max=1, help='Leave out what the model is less sure of.')
     ] = 0.3,
@@ -97,8 +103,8 @@ def command(
     from napari_mobilesam.engine import Annotator, DiskStore, EmbeddingStore, PlaneKey, PlaneSource
     from napari_mobilesam.engine.stacks import PlaneSeries
 
-    pixels = _read(image)
-    given = None if anchors is None else _read(anchors)
+    pixels = read_stack(image)
+    given = None if anchors is None else read_stack(anchors)
     if given is not None and (given.shape != pixels.shape or given.dtype.kind not in 'iub'):
         fail(
             f'{anchors} should hold integer labels of the shape {pixels.shape}; it has '
@@ -109,12 +115,15 @@ def command(
     disk = DiskStore(on_notice=lambda text: typer.echo(f'Note: {text}', err=True))
     annotator = Annotator(load_segmenter(weights), EmbeddingStore(disk=disk if cache else None))
     planes = PlaneSeries(PlaneSource(PlaneKey(image.name, (1, 2), (0,)), pixels), 0)
+    within = _slices(first, last, len(planes))
     if given is not None:
-        labels = _follow(annotator, planes, given, mode.value)
+        if not given[within.start : within.stop].any():
+            fail(f'{anchors} holds no object from slice {within.start} to {within.stop - 1}.')
+        labels = _follow(annotator, planes, given, mode.value, within)
     elif along is Along.T:
-        labels = _track(annotator, planes, min_score, max_gap, max_distance, ctc)
+        labels = _track(annotator, planes, min_score, max_gap, max_distance, ctc, within)
     else:
-        labels = _link(annotator, planes, min_score, max_gap)
+        labels = _link(annotator, planes, min_score, max_gap, within)
     try:
         tifffile.imwrite(
             output, labels, compression='zlib', metadata={'axes': f'{along.value.upper()}YX'}
@@ -125,7 +134,8 @@ def command(
     typer.echo(f'Wrote {output.resolve()}: {count} object{"s" * (count != 1)}')
 
 
-def _read(path: Path) -> NDArray[Any]:
+def read_stack(path: Path) -> NDArray[Any]:
+    """Read a TIFF of three axes; ends with a sentence where there is none."""
     import tifffile
 
     try:
@@ -139,14 +149,25 @@ def _read(path: Path) -> NDArray[Any]:
     return pixels
 
 
+def _slices(first: int, last: int | None, count: int) -> range:
+    """Return the slices to look at."""
+    last = count - 1 if last is None else last
+    if not first <= last < count:
+        raise typer.BadParameter(
+            f'--first and --last: expected slices from 0 to {count - 1}, the first before the '
+            f'last; found {first} and {last}.'
+        )
+    return range(first, last + 1)
+
+
 def _progress(what: str, done: int, total: int) -> None:
     typer.echo(f'\r{what}: {done} of {total}', nl=done == total, err=True)
 
 
 def _follow(
-    annotator: Annotator, planes: PlaneSeries, given: NDArray[Any], mode: Any
+    annotator: Annotator, planes: PlaneSeries, given: NDArray[Any], mode: Any, within: range
 ) -> NDArray[np.int32]:
-    """Follow given objects; they keep their ids."""
+    """Follow given objects; they keep their ids, and their pixels beside the slices looked at."""
     import numpy as np
 
     from napari_mobilesam.engine.stacks import MaskPatch, Propagation, PropagationOptions
@@ -156,7 +177,7 @@ def _follow(
         for label in np.unique(given[index][given[index] > 0]).tolist():
             propagation.anchor(label, index, MaskPatch.cut(given[index] == label))
     total = 0
-    for step in propagation.run():
+    for step in propagation.run(within=within):
         total = step.total
         _progress('Following, slice', step.done, total)
         for stop in step.stopped:
@@ -167,24 +188,24 @@ def _follow(
     return np.stack([propagation.paint(index) for index in range(len(planes))])
 
 
-def _find(annotator: Annotator, planes: PlaneSeries) -> Any:
+def _find(annotator: Annotator, planes: PlaneSeries, within: range) -> Any:
     from napari_mobilesam.engine.stacks.detectors import blob_detector
     from napari_mobilesam.engine.stacks.volume import VolumeSegmentation
 
     segmentation = VolumeSegmentation(planes, blob_detector(annotator))
-    for step in segmentation.run():
+    for step in segmentation.run(within):
         _progress('Segmenting, slice', step.done, step.total)
     return segmentation
 
 
 def _link(
-    annotator: Annotator, planes: PlaneSeries, min_score: float, max_gap: int
+    annotator: Annotator, planes: PlaneSeries, min_score: float, max_gap: int, within: range
 ) -> NDArray[np.int32]:
     import numpy as np
 
     from napari_mobilesam.engine.stacks.linking import LinkOptions, paint_linked
 
-    objects = _find(annotator, planes).link(LinkOptions(min_score, max_gap=max_gap))
+    objects = _find(annotator, planes, within).link(LinkOptions(min_score, max_gap=max_gap))
     return np.stack([paint_linked(objects, index, planes.shape) for index in range(len(planes))])
 
 
@@ -195,6 +216,7 @@ def _track(
     max_gap: int,
     max_distance: float,
     ctc: Path | None,
+    within: range,
 ) -> NDArray[np.int32]:
     import numpy as np
 
@@ -208,7 +230,7 @@ def _track(
     try:
         # before the work: to learn only afterwards that it was in vain would waste it
         track({}, options)
-        tracking = track(_find(annotator, planes).found, options)
+        tracking = track(_find(annotator, planes, within).found, options)
     except TrackingNotInstalledError as error:
         fail(str(error))
     typer.echo(f'{len(tracking.tracks)} tracks, {len(set(tracking.parents.values()))} divisions')
