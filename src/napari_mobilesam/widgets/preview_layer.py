@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from napari.viewer import Viewer
 
-    from napari_mobilesam.engine import Frame, PlaneKey
+    from napari_mobilesam.engine import Frame, PlaneKey, PlaneSource
     from napari_mobilesam.engine.drawing import Drawing
 
     from .predicting import Hovered, Shown
