@@ -57,7 +57,7 @@ def test_two_thousand_clicks(segmenter: SamSegmenter) -> None:
     ]
 
     def click(number: int) -> None:
-        point = tuple(rng.uniform(0, 512, 2).tolist())
+        point = tuple(rng.uniform(0, 511, 2).tolist())
         embedding = embeddings[number // 10 % 3]  # from slice to slice
         if number % 3:
             segmenter.hover(embedding, point).patch(grid=(256, 256))
