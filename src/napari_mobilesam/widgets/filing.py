@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -103,7 +104,7 @@ class Filing(QObject):
         self._token: CancelToken | None = None
         self._asked: _Place | None = None
         self._paths: dict[Session, Path] = {}
-        self._watched: tuple[Session, Callable[[], None]] | None = None
+        self._watched: tuple[tuple[Any, Any, Any], Callable[[], None]] | None = None
         self._dirty = False
         self.autosave = True
         self._timer = QTimer(self)
@@ -125,8 +126,13 @@ class Filing(QObject):
 
     # -- out
 
-    def save(self, path: str | Path, then: Callable[[], object] | None = None) -> None:
-        """Save the session of the current labels, and call `then`."""
+    def save(
+        self, path: str | Path, then: Callable[[], object] | None = None, of: Any = None
+    ) -> None:
+        """Save the session of the current labels, and call `then`.
+
+        Instead of the current ones, `of` may name others: their image, session and layer.
+        """
         path = Path(path)
 
         def write(identity: ImageIdentity, snapshot: Snapshot, _watch: Any) -> Path:
@@ -139,7 +145,7 @@ class Filing(QObject):
             if then is not None:
                 then()
 
-        self._out(write, saved, 'Saving the session…')
+        self._out(write, saved, 'Saving the session…', of)
 
     def export(
         self,
@@ -182,9 +188,9 @@ class Filing(QObject):
         write: Callable[[ImageIdentity, Snapshot, Any], Any],
         on_written: Callable[[Session, Any], object],
         words: str,
+        of: tuple[Any, Any, Any] | None = None,
     ) -> None:
-        controller = self._controller
-        image, session, layer = controller.image, controller.session, controller.labels
+        image, session, layer = self._current() if of is None else of
         if image is None or session is None or layer is None or self.busy:
             return
         data = layer.data[0] if layer.multiscale else layer.data
@@ -217,6 +223,10 @@ class Filing(QObject):
 
         self._begin()
         self._journaling.identify(image, identified)
+
+    def _current(self) -> tuple[Any, Any, Any]:
+        controller = self._controller
+        return controller.image, controller.session, controller.labels
 
     # -- in
 
@@ -357,15 +367,18 @@ class Filing(QObject):
     # -- keeping the file up to date
 
     def _follow(self) -> None:
-        session = self._controller.session
-        if self._watched is None or self._watched[0] is not session:
-            self._save_now()
-            if self._watched is not None:
-                self._watched[1]()
-            self._watched = (
-                None if session is None else (session, session.subscribe(self._on_change))
-            )
-            self._show_path()
+        current = self._current()
+        former = self._watched
+        if former is not None and former[0][1] is current[1]:
+            return
+        if former is not None:
+            former[1]()
+            path = self._paths.get(former[0][1])
+            if path is not None and self._timer.isActive() and not self.busy:
+                self.save(path, of=former[0])
+        session = current[1]
+        self._watched = None if session is None else (current, session.subscribe(self._on_change))
+        self._show_path()
 
     def _show_path(self) -> None:
         self._timer.stop()
@@ -391,11 +404,6 @@ class Filing(QObject):
         self.autosave = on
         if on and self._dirty:
             self._on_change(None)
-
-    def _save_now(self) -> None:
-        """Save what is not in the file yet, before it is let go of."""
-        if self._timer.isActive():
-            self._save_again()
 
     # -- inner
 
@@ -444,11 +452,20 @@ class Filing(QObject):
 
     def close(self) -> None:
         """Write the session file once more where it lags behind; then stop."""
+        lagging = self._timer.isActive()
         self.stop()
         self._timer.stop()
-        if self._watched is not None:
-            self._watched[1]()
-            self._watched = None
+        if self._watched is None:
+            return
+        (image, session, layer), end = self._watched
+        self._watched = None
+        end()
+        path, identity = self._paths.get(session), self._journaling.identity_of(image)
+        if lagging and path is not None and identity is not None:
+            try:
+                save_session(path, identity, np.asarray(layer.data), session)
+            except ExchangeError as error:
+                show_error(str(error))
 
     def stop(self) -> None:
         """Let no thread go on; nothing of Qt's or napari's windows is touched."""

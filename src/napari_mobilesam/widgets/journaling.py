@@ -168,6 +168,12 @@ class Journaling(QObject):
 
         self.errands.run(lambda _cancel: read(), done, done)
 
+    def identity_of(self, image: Image | None) -> ImageIdentity | None:
+        """Return what an image is, as far as that is known by now."""
+        known = None if image is None else self._known.get(image)
+        identity = None if known is None else known.identity
+        return None if isinstance(identity, str) else identity
+
     def _on_identity(self, image: Image, identity: ImageIdentity | str) -> None:
         if image is not self._controller.image or isinstance(identity, str):
             return
