@@ -12,9 +12,12 @@ layout only; with ``--only WORD`` only those pictures are taken.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +43,22 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     for theme in ('dark', 'light') if arguments.theme is None else (arguments.theme,):
         if arguments.only != 'stack':
-            take(theme, arguments.width, arguments.output, factory)
-            take_files(theme, arguments.width, arguments.output)
+            with untouched():
+                take(theme, arguments.width, arguments.output, factory)
+            with untouched():
+                take_files(theme, arguments.width, arguments.output)
         if arguments.only != 'annotator':
-            take_stack(theme, arguments.width, arguments.output, factory)
+            with untouched():
+                take_stack(theme, arguments.width, arguments.output, factory)
+
+
+@contextmanager
+def untouched() -> Iterator[None]:
+    """Keep settings and journals in a folder that is thrown away, as if nothing was done before."""
+    with tempfile.TemporaryDirectory() as home:
+        for name in ('XDG_CONFIG_HOME', 'XDG_DATA_HOME'):
+            os.environ[name] = str(Path(home, name))
+        yield
 
 
 def take(theme: str, width: int, folder: Path, factory: Any) -> None:
@@ -137,6 +152,7 @@ def take_stack(theme: str, width: int, folder: Path, factory: Any) -> None:
     settle()
     segment(widget.controller, (PLANE, *clicks(truth[PLANE])[0]))
     panel.propagate.click()
+    wait(lambda: widget.controller.labels.data[PLANE + 1].any())
     wait(lambda: not stacks.following.running)
     viewer.dims.set_current_step(0, PLANE + 2)
     settle()

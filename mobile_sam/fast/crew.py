@@ -70,6 +70,8 @@ class Crew:
 
         def join() -> None:
             together.wait()  # each member takes one of these
+            # A thread takes the common number when it first asks, also after it was given its own.
+            torch.get_num_threads()
             torch.set_num_threads(1)
 
         joined = [self._lead.submit(join)]

@@ -27,7 +27,7 @@ from .views import draw_view_side
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mobile_sam.fast.encoder_forms import Encode
+    from mobile_sam.fast.backends import Encode
     from mobile_sam.modeling import Sam
 
     from .batches import Batch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -87,6 +89,19 @@ def stage(bench: Callable[..., Any]) -> Iterator[Callable[..., Stage]]:
     for one in made:
         one.panel.deleteLater()
     QApplication.processEvents()
+
+
+def test_an_object_is_followed_before_it_is_told_to_be_safe(stage: Callable[..., Stage]) -> None:
+    at = stage()
+    at.go(3)
+    at.bench.click(3, CENTRE[0] + 6, CENTRE[1])
+    told: list[Callable[[], object]] = []
+    at.controller._committer.safely = told.append  # as a journal does, until the disk has it
+    at.panel.propagate.click()
+    at.rest()
+    assert told
+    (record,) = at.controller.objects
+    assert at.slices(record.label) == list(range(COUNT))
 
 
 def test_a_click_and_propagate_give_the_object_in_3d_as_one_step(
@@ -235,11 +250,20 @@ def test_cut_fill_and_delete_are_one_step_each(stage: Callable[..., Stage]) -> N
     assert 'you marked that it ends here' in at.panel.told.text()
 
 
+class Slowly(threading.Event):
+    """Takes the place of an event that a stand-in waits for, and lets it pass after a while."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        time.sleep(0.15)
+        return True
+
+
 def test_all_slices_are_embedded_outwards_and_stand_back_for_a_click(
     stage: Callable[..., Stage],
 ) -> None:
     at = stage()
     at.go(3)
+    at.bench.segmenter.gate = Slowly()  # as a model is: there is time for the click to be heard
     order: list[int] = []
     at.stacks.ahead.stepped.connect(lambda step: order.append(step.index))
 

@@ -213,13 +213,14 @@ class Stacks(QObject):
     ) -> None:
         """Follow objects through the stack; a candidate on display is committed first."""
         if which == 'chosen' and self._inference.candidate is not None:
-            before = self._last_made
-            self._last_made = 0
+            before = self._records()
             self._committer.commit()
-            if not self._last_made:
-                self._last_made = before
+            # What was committed is told when it is safely written, which may be later.
+            selected = [
+                label for label, made in self._records().items() if before.get(label) is not made
+            ]
+            if not selected:
                 return  # the user was told, or asked
-            selected = []
         self.following.start(self.objects(which, selected), direction, mode)
 
     def find(self, slices: Sequence[int] | None, what: str) -> None:
@@ -254,6 +255,10 @@ class Stacks(QObject):
     def _on_embedded(self) -> None:
         self.embedded.add(self.place.position)
         self._look.start()
+
+    def _records(self) -> dict[int, Any]:
+        session = self._committer.session
+        return {} if session is None else {record.label: record for record in session.objects}
 
     def _on_committed(self, record: Any) -> None:
         self._last_made = record.label
