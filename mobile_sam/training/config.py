@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .optimisers import OPTIMISERS
+
 FRAME = 1024
 """Side of the square that inference scales and pads every image to, in model pixels."""
 
@@ -94,9 +96,12 @@ class TrainConfig:
         Change intensities, sharpness and orientation of windows at random.
     aux_weight : float
         Weight of the auxiliary dense loss at the start; it decays linearly to zero.
+    optimiser : str
+        ``'adamw'``, or ``'muon'`` for matrices and AdamW for the rest; see
+        `mobile_sam.training.optimisers`.
     lr, weight_decay, warmup, clip : float
-        Highest learning rate and weight decay of AdamW, share of the run in which the rate rises,
-        largest norm of the gradient.
+        Highest learning rate and weight decay, share of the run in which the rate rises, largest
+        norm of the gradient.
     ema : float
         Decay of the averaged weights that are validated and exported.
     limit : int, optional
@@ -139,6 +144,7 @@ class TrainConfig:
     simulated: float = 0.0
     augment: bool = True
     aux_weight: float = 0.5
+    optimiser: str = 'adamw'
     lr: float = 1e-3
     weight_decay: float = 0.05
     warmup: float = 0.05
@@ -168,6 +174,10 @@ class TrainConfig:
             raise ValueError(
                 "positions is 'keep' or 'draw' and decoder 'keep' or 'start'; "
                 f'got {self.positions!r} and {self.decoder!r}.'
+            )
+        if self.optimiser not in OPTIMISERS:
+            raise ValueError(
+                f'optimiser must be one of {", ".join(OPTIMISERS)}; got {self.optimiser!r}.'
             )
         if len(self.crop_sizes) != len(self.crop_weights) or not self.crop_sizes:
             raise ValueError(

@@ -22,7 +22,8 @@ from .data import Reader, read_items, split_items
 from .distill import DistillBatch, DistillSource, TeacherEmbeddings, distill_loss, take_decoder
 from .logs import Logs
 from .model_step import StepResult, interactive_loss
-from .optim import Average, draw_positions, parameter_groups, prepare_start, rate
+from .optim import Average, draw_positions, prepare_start, rate
+from .optimisers import Optimisers
 from .ranks import Ranks
 from .state import load, save_atomically
 
@@ -90,10 +91,8 @@ class Trainer:
         for part in (self.model.image_encoder.head, self.model.image_encoder.norm_head):
             part.requires_grad_(False)
         self.average = Average(self.model, config.ema)
-        self.optimiser = torch.optim.AdamW(
-            parameter_groups(self._trained(), config.weight_decay),
-            lr=config.lr,
-            betas=(0.9, 0.98),
+        self.optimisers = Optimisers(
+            config.optimiser, self._trained(), lr=config.lr, decay=config.weight_decay
         )
         self.step, self.elapsed = 0, 0.0
         self.recent: list[dict[str, float]] = []
@@ -199,8 +198,8 @@ class Trainer:
         """Learn from one batch and return the numbers for the log."""
         config = self.config
         lr = config.lr * rate(self.progress, config.warmup)
-        for group in self.optimiser.param_groups:
-            group['lr'] = lr
+        self.optimisers.set_rate(lr)
+        self.optimisers.zero_grad()
         # As many rounds in all processes, which then take equally long; other clicks in each.
         rng = np.random.default_rng([config.seed, self.step, 1])
         corrections = int(rng.choice(len(config.corrections), p=config.corrections))
@@ -220,13 +219,13 @@ class Trainer:
                 wanted = targets_tensor(batch.labels, batch.side)
                 side_loss = auxiliary_loss(maps, wanted.to(self.device))
                 loss, aux = loss + weight * side_loss, float(side_loss.detach())
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        learned = [p for g in self.optimiser.param_groups for p in g['params']]
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
+        learned = self.optimisers.parameters
         self.ranks.average_gradients(learned)
         norm = torch.nn.utils.clip_grad_norm_(learned, config.clip)
         if bool(torch.isfinite(norm)):
-            self.optimiser.step()
+            self.optimisers.step()
             self.average.update(self.model)
         else:
             logger.warning('step %d: gradients are not finite, step left out', self.step)
@@ -274,7 +273,7 @@ class Trainer:
                 'head': self.head.state_dict(),
                 'average': self.average.state,
                 'updates': self.average.updates,
-                'optimiser': self.optimiser.state_dict(),
+                'optimisers': self.optimisers.state(),
                 'step': self.step,
                 'elapsed': self.elapsed,
                 'recent': self.recent,
@@ -292,7 +291,7 @@ class Trainer:
         self.model.load_state_dict(state['model'])
         self.head.load_state_dict(state['head'])
         self.average.load(state['average'], state['updates'])
-        self.optimiser.load_state_dict(state['optimiser'])
+        self.optimisers.load(state['optimisers'])
         self.step, self.elapsed = state['step'], state['elapsed']
         self.recent = state.get('recent', [])
         logger.info('resumed at step %d, %.1f min', self.step, self.elapsed / 60)

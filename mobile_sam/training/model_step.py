@@ -35,9 +35,9 @@ LARGEST_WEIGHT = 20.0
 class StepResult:
     """What a step found out.
 
-    `loss` carries the gradient; the others are plain numbers for the log: mask and score
-    losses, mean IoU of first answers to clicks and boxes (of the answer with the best predicted
-    IoU), and of the last answers. NaN where a batch had none.
+    `loss` carries the gradient of what made the features; the others are plain numbers for the
+    log: mask and score losses, mean IoU of first answers to clicks and boxes (of the answer with
+    the best predicted IoU), and of the last answers. NaN where a batch had none.
     """
 
     loss: Tensor
@@ -197,6 +197,10 @@ def interactive_loss(
 ) -> StepResult:
     """Answer the first prompts of a batch and as many corrections, and weigh all answers.
 
+    Gradients of each round's answers are taken at once and added to those of the prompt encoder,
+    the decoder and, with the loss that is returned, of the features. So no more than one round is
+    in memory at a time.
+
     Parameters
     ----------
     features : Tensor, (B, C, h, w)
@@ -209,18 +213,17 @@ def interactive_loss(
     targets, weights = seen.targets, (seen.weights, seen.weights.clamp(max=LARGEST_WEIGHT))
     coords, labels = batch.coords.to(device), batch.point_labels.to(device)
     is_box = batch.is_box.to(device)
-    loss = features.new_zeros((), dtype=torch.float32)
+    tokens, loss = _leaf(seen.features), 0.0
     mask_sum = score_sum = 0.0
     first: list[Tensor] = []
     last = torch.zeros(0)
     previous: Tensor | None = None
     for round_ in range(corrections + 1):
-        low, scores = answer(
-            model, seen.features, seen.positions, coords, labels, previous, seen.key_bias
-        )
+        low, scores = answer(model, tokens, seen.positions, coords, labels, previous, seen.key_bias)
         scores = scores.float()
         logits = low.float().flatten(2)
         click = ~is_box if round_ == 0 else torch.zeros_like(is_box)
+        round_loss = logits.new_zeros(())
         for chosen, kind in ((click, 'click'), (~click, 'other')):
             if not bool(chosen.any()):
                 continue
@@ -229,9 +232,12 @@ def interactive_loss(
             many = multimask_loss(of[0][:, 1:], of[1][:, 1:], of[2], *weights)
             single = multimask_loss(of[0][:, :1], of[1][:, :1], of[2], *weights)
             for weight, (mask, score) in zip(MULTI_WEIGHTS[kind], (many, single), strict=True):
-                loss = loss + share * weight * (mask + score)
+                round_loss = round_loss + share * weight * (mask + score)
                 mask_sum += float(share * weight * mask.detach())
                 score_sum += float(share * weight * score.detach())
+        loss += float(round_loss.detach())
+        if round_loss.requires_grad:
+            round_loss.backward()  # type: ignore[no-untyped-call]
         best = torch.where(click, scores[:, 1:].argmax(1) + 1, 0)
         index = torch.arange(len(best), device=device)
         chosen_logits = logits.detach()[index, best]
@@ -244,11 +250,25 @@ def interactive_loss(
             labels = torch.cat([clicks[:, None, 2].long(), labels], 1)
             previous = low.detach()[index, best][:, None]
     return StepResult(
-        loss,
+        _pending(seen.features, tokens.grad, loss),
         mask_sum,
         score_sum,
         *(float(v.mean()) if len(v) else float('nan') for v in (*first, last)),
     )
+
+
+def _leaf(features: Tensor) -> Tensor:
+    """Cut features off from what made them, so that gradients are gathered here first."""
+    return features.detach().requires_grad_(features.requires_grad)
+
+
+def _pending(features: Tensor, gradient: Tensor | None, value: float) -> Tensor:
+    """Return a loss of that value whose gradient for the features is the one given."""
+    loss = features.new_full((), value, dtype=torch.float32)
+    if gradient is None:
+        return loss
+    carrier = (features * gradient).sum()
+    return loss + (carrier - carrier.detach())
 
 
 def _clicks(logits: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 
 from mobile_sam.build_sam import build_sam_vit_t
 from mobile_sam.modeling import Sam
+from mobile_sam.training import model_step
 from mobile_sam.training.batches import CropSource
 from mobile_sam.training.config import TrainConfig
 from mobile_sam.training.crops import Window
@@ -59,13 +60,50 @@ def test_a_step_gives_gradient_to_every_part_and_is_repeatable(model: Sam, folde
     assert not torch.equal(batch.images, source(4).images)
     features = model.image_encoder(batch.images)
     rng = np.random.default_rng(0)
-    result = interactive_loss(model, features, batch, rng, corrections=1)
     model.zero_grad()
+    result = interactive_loss(model, features, batch, rng, corrections=1)
     result.loss.backward()
     without = {name for name, p in model.named_parameters() if p.grad is None}
     unused = ('norm_head.weight', 'norm_head.bias', 'head.weight', 'head.bias')
     assert without == {f'image_encoder.{name}' for name in unused}
     assert 0 <= result.iou_last <= 1
+
+
+@pytest.mark.filterwarnings('ignore:The .grad attribute')  # of the reference
+def test_gradients_taken_round_by_round_are_those_of_all_rounds(
+    model: Sam, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    config = TrainConfig(
+        data=folder, out=folder, steps=1, crop_sizes=(224,), crop_weights=(1.0,), batch=2, prompts=2
+    )
+    batch = CropSource(read_items(folder), Reader(), config)(3)
+    features = torch.randn(2, 256, 14, 14)
+
+    def step(features: torch.Tensor) -> torch.Tensor:
+        model.zero_grad()
+        rng = np.random.default_rng(0)
+        return interactive_loss(model, features, batch, rng, corrections=2).loss
+
+    def gradients() -> list[torch.Tensor]:
+        return [p.grad.clone() for p in model.mask_decoder.parameters() if p.grad is not None]
+
+    mine = features.clone().requires_grad_()
+    loss = step(mine)
+    loss.backward()
+    found = [mine.grad, *gradients()]
+
+    rounds: list[torch.Tensor] = []
+    theirs = features.clone().requires_grad_()
+    with monkeypatch.context() as patch:
+        patch.setattr(model_step, '_leaf', lambda features: features)
+        patch.setattr(torch.Tensor, 'backward', lambda loss: rounds.append(loss))
+        step(theirs)
+    assert len(rounds) == 3
+    whole = torch.stack(rounds).sum()
+    whole.backward()
+    torch.testing.assert_close(loss.detach(), whole.detach())
+    for one, other in zip(found, [theirs.grad, *gradients()], strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-3)
 
 
 def test_tokens_one_by_one_are_answered_as_a_whole_frame_is(model: Sam, folder: Path):
