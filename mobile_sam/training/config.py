@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .optimisers import OPTIMISERS
-
 FRAME = 1024
 """Side of the square that inference scales and pads every image to, in model pixels."""
 
 PHASES = ('crops', 'frames', 'distill')
+
+OPTIMISERS = ('adamw', 'muon')
 
 STRIDE = 16
 """Model pixels per embedding token."""

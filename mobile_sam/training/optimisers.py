@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 BETAS = (0.9, 0.98)
 
-OPTIMISERS = ('adamw', 'muon')
-
 
 class Optimisers:
     """One or two optimisers that step together and share a learning rate.
