@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
+import traceback
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,29 @@ def callbacks(viewer: Any) -> int:
         for signal in getattr(group, 'signals', {}).values():
             total += len(signal)
     return total
+
+
+def ours() -> Counter[str]:
+    """Count what is alive of our own classes."""
+    kinds = (type(one) for one in gc.get_objects())
+    names = (f'{kind.__module__}.{kind.__qualname__}' for kind in kinds)
+    return Counter(name for name in names if name.startswith('napari_mobilesam.'))
+
+
+def holders(name: str) -> str:
+    """Say what holds on to the objects of a class, for whoever has to find out why."""
+    kinds = Counter(
+        f'{type(holder).__module__}.{type(holder).__qualname__}: {holder!r:.100}'
+        for one in gc.get_objects()
+        if f'{type(one).__module__}.{type(one).__qualname__}' == name
+        for holder in gc.get_referrers(one)
+    )
+    return '\n  '.join(f'{kind} × {count}' for kind, count in kinds.most_common(12))
+
+
+def stack_of(thread: threading.Thread) -> str:
+    frame = sys._current_frames().get(thread.ident or 0)
+    return f'{thread.name}:\n' + ''.join(traceback.format_stack(frame)[-6:])
 
 
 def use(qtbot: Any, viewer: Any, widget: AnnotatorWidget) -> None:
@@ -75,19 +101,29 @@ def test_t13_closed_and_reopened_ten_times(make_napari_viewer: Any, qtbot: Any) 
             use(qtbot, viewer, widget)
         for viewer, widget in widgets:
             close_in(viewer, widget)
+        del widgets, viewer, widget
         for _ in range(3):
             QApplication.processEvents()
             gc.collect()
 
     for _ in range(2):
         round_()
-    threads, memory = threading.active_count(), resident_mib()
+    threads, alive, memory = set(threading.enumerate()), ours(), resident_mib()
     connected = [callbacks(viewer) for viewer in viewers]
     for _ in range(ROUNDS):
         round_()
-    assert threading.active_count() <= threads
+    grown = resident_mib() - memory
+
+    def left() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread not in threads]
+
+    for _ in range(100):  # a busy machine needs a while for the last ones
+        if left():
+            qtbot.wait(100)
+    assert not left(), '\n'.join(map(stack_of, left()))
     assert not [thread for thread in threading.enumerate() if thread.name == 'napari-mobilesam']
+    stayed = ours() - alive
+    assert not stayed, f'{stayed}, held by\n  {holders(next(iter(stayed)))}'
     assert [callbacks(viewer) for viewer in viewers] == connected
     assert [len(viewer.layers) for viewer in viewers] == [1, 1]
-    grown = resident_mib() - memory
     assert grown < 20, f'{grown:.1f} MiB more after {3 * ROUNDS} openings'

@@ -1,4 +1,8 @@
-"""One embedding on disk: a zarr v3 array in a folder, checked to the last bit when read."""
+"""One embedding on disk: a zarr v3 array in a folder, checked to the last bit when read.
+
+zarr makes the bytes and reads them, in memory; files are our own affair. Its store for files would
+keep up to a dozen threads for them, which never end.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,9 @@ _LARGEST_DESCRIPTION = 2**16
 _LARGEST_SIZE = 2**24
 _CRC_BYTES = 4
 _CODECS = ['bytes', 'crc32c']
+# Where a zarr v3 array of three axes has its description, and its one chunk.
+_DESCRIPTION = 'zarr.json'
+_CHUNK = 'c/0/0/0'
 
 
 class DamagedEntryError(ValueError):
@@ -52,8 +59,9 @@ def write_entry(folder: Path, embedding: Embedding) -> int:
     from zarr.codecs import Crc32cCodec
 
     features = embedding.features
+    made: dict[str, Any] = {}
     array = zarr.create_array(
-        str(folder),
+        made,
         shape=features.shape,
         chunks=features.shape,
         dtype='float16',
@@ -75,10 +83,11 @@ def write_entry(folder: Path, embedding: Embedding) -> int:
         },
     )
     array[...] = features
+    folder.mkdir()
     # Folders are left to the journal of the file system: should one be lost with the power, the
     # entry is found to be damaged, and each wait for a busy disk costs more than an encode.
-    for path in _files(folder):
-        _sync(path)
+    for name in (_DESCRIPTION, _CHUNK):
+        _write(folder / name, made[name].to_bytes())
     return entry_nbytes(folder)
 
 
@@ -103,16 +112,20 @@ def read_entry(folder: Path, key: str) -> Embedding:
     """
     if folder.is_symlink():
         raise DamagedEntryError('it is a link to somewhere else')
-    shape, attributes = _read_description(folder / 'zarr.json', key)
-    chunk = _files(folder)[1]
+    text, shape, attributes = _read_description(folder / _DESCRIPTION, key)
     expected = int(np.prod(shape)) * 2 + _CRC_BYTES
-    found = chunk.stat().st_size
-    if found != expected:
-        raise DamagedEntryError(f'its data have {found} bytes instead of {expected}')
+    with (folder / _CHUNK).open('rb') as file:
+        found = os.fstat(file.fileno()).st_size
+        if found != expected:
+            raise DamagedEntryError(f'its data have {found} bytes instead of {expected}')
+        chunk = file.read(expected)
     try:
         import zarr
+        from zarr.core.buffer import default_buffer_prototype
 
-        features = np.asarray(zarr.open_array(str(folder), mode='r', zarr_format=3)[...])
+        buffer = default_buffer_prototype().buffer
+        files = {_DESCRIPTION: buffer.from_bytes(text), _CHUNK: buffer.from_bytes(chunk)}
+        features = np.asarray(zarr.open_array(files, mode='r', zarr_format=3)[...])
         embedding = Embedding(
             features, attributes['original_size'], attributes['input_size'], attributes['key']
         )
@@ -135,16 +148,20 @@ def entry_nbytes(folder: Path) -> int:
 
 
 def _files(folder: Path) -> tuple[Path, Path]:
-    return folder / 'zarr.json', folder / 'c' / '0' / '0' / '0'
+    return folder / _DESCRIPTION, folder / _CHUNK
 
 
-def _sync(path: Path) -> None:
-    """Wait until a file is on the disk, as far as its file system has such a thing."""
-    with path.open('rb+') as file, suppress(OSError):
-        os.fsync(file.fileno())
+def _write(path: Path, content: bytes) -> None:
+    """Write a file, and wait until it is on the disk, where its file system knows what that is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open('xb') as file:
+        file.write(content)
+        file.flush()
+        with suppress(OSError):
+            os.fsync(file.fileno())
 
 
-def _read_description(path: Path, key: str) -> tuple[tuple[int, ...], dict[str, Any]]:
+def _read_description(path: Path, key: str) -> tuple[bytes, tuple[int, ...], dict[str, Any]]:
     """Check that a ``zarr.json`` describes the very array that `write_entry` makes."""
     with path.open('rb') as file:
         text = file.read(_LARGEST_DESCRIPTION + 1)
@@ -174,7 +191,7 @@ def _read_description(path: Path, key: str) -> tuple[tuple[int, ...], dict[str, 
         raise DamagedEntryError('its description is not that of an embedding')
     if attributes['key'] != key:
         raise DamagedEntryError(f'it is the embedding {attributes["key"]!r:.60}')
-    return shape, attributes
+    return text, shape, attributes
 
 
 def _checksum(embedding: Embedding) -> str:
