@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -16,6 +19,10 @@ from hypothesis import settings
 os.environ.setdefault('OMP_NUM_THREADS', '2')
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 os.environ.setdefault('NAPARI_ENSURE_PLUGIN_MAIN_THREAD', '1')
+
+# napari notes where its settings are once, at its import, which may come with the first test.
+_SETTINGS = TemporaryDirectory(prefix='napari-mobilesam-tests-')
+os.environ['NAPARI_CONFIG'] = str(Path(_SETTINGS.name) / 'settings.yaml')
 
 # No deadline: a busy machine is no bug. The same examples each time: a failure can be repeated.
 settings.register_profile('repeatable', deadline=None, derandomize=True, database=None)
@@ -31,19 +38,25 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
-def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_home(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     """Keep settings, caches and environment of whoever runs the tests out of them."""
     home = tmp_path_factory.mktemp('home')
     for name in list(os.environ):
         if name.startswith('NAPARI_MOBILESAM_'):
             monkeypatch.delenv(name)
-    monkeypatch.setenv('NAPARI_CONFIG', str(home / 'settings.yaml'))
     monkeypatch.setenv('XDG_CACHE_HOME', str(home / 'cache'))
     monkeypatch.setenv('XDG_CONFIG_HOME', str(home / 'config'))
     monkeypatch.setenv('XDG_DATA_HOME', str(home / 'data'))
     monkeypatch.setenv('NAPARI_MOBILESAM_OFFLINE', '1')
     monkeypatch.setenv('NAPARI_ENSURE_PLUGIN_MAIN_THREAD', '1')
-    return home
+    yield home
+    if 'napari_mobilesam.widgets.options' in sys.modules:
+        from napari.settings import get_plugin_settings
+
+        # as the next test expects them: what a widget keeps outlives it
+        get_plugin_settings('napari-mobilesam').reset()
 
 
 @pytest.fixture(autouse=True)
