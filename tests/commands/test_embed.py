@@ -19,7 +19,7 @@ def segmenter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeSegmenter:
     weights = tmp_path / 'vit_t.pt'
     weights.write_bytes(b'weights')
     where = 'napari_mobilesam.commands.embed.'
-    monkeypatch.setattr(where + 'load_segmenter', lambda _: fake)
+    monkeypatch.setattr(where + 'load_segmenter', lambda *_: fake)
     monkeypatch.setattr(where + 'find_weights', lambda _: weights)
     pixels = np.random.default_rng(1).integers(0, 900, (5, 40, 50), np.uint16)
     tifffile.imwrite(tmp_path / 'image.tif', pixels)

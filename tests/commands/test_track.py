@@ -18,7 +18,7 @@ CENTRES = ((4, 18, 18), (4, 44, 20), (5, 20, 46))
 @pytest.fixture
 def segmenter(monkeypatch: pytest.MonkeyPatch) -> FakeSegmenter:
     fake = FakeSegmenter()
-    monkeypatch.setattr('napari_mobilesam.commands.track.load_segmenter', lambda _: fake)
+    monkeypatch.setattr('napari_mobilesam.commands.track.load_segmenter', lambda *_: fake)
     return fake
 
 
@@ -78,14 +78,34 @@ def test_a_range_of_slices(tmp_path: Path, truth: np.ndarray, segmenter: FakeSeg
     given = np.zeros_like(truth)
     given[4] = truth[4]
     tifffile.imwrite(tmp_path / 'given.tif', given)
-    result = run(*arguments, '--anchors', tmp_path / 'given.tif')
+    result = run(*arguments, '--overwrite', '--anchors', tmp_path / 'given.tif')
     assert result.exit_code == 0, result.output
     labels = tifffile.imread(tmp_path / 'l.tif')
     assert [z for z in range(10) if labels[z].any()] == [3, 4, 5]
     assert len(segmenter.encoded) == 3
-    given = run(*arguments[:3], '--first', 6, '--anchors', tmp_path / 'given.tif')
+    again = (*arguments[:3], '--overwrite')
+    given = run(*again, '--first', 6, '--anchors', tmp_path / 'given.tif')
     assert 'holds no object from slice 6 to 9' in given.stderr.replace('\n', ' ')
-    assert run(*arguments[:3], '--last', 10).exit_code == 2
+    assert run(*again, '--last', 10).exit_code == 2
+
+
+def test_the_ending_of_the_output_decides_and_nothing_is_replaced_unasked(
+    tmp_path: Path, truth: np.ndarray, segmenter: FakeSegmenter
+) -> None:
+    image = tmp_path / 'image.npy'
+    np.save(image, tifffile.imread(tmp_path / 'image.tif'))
+    outputs = [tmp_path / name for name in ('l.csv', 'l.geojson', 'l.ome.zarr')]
+    for output in outputs:
+        result = run(image, '-o', output)
+        assert result.exit_code == 0, result.output
+    assert len(outputs[0].read_text().splitlines()) == 4
+    before = outputs[0].read_bytes()
+    result = run(image, '-o', outputs[0], '--mode', 'box')
+    assert (result.exit_code, outputs[0].read_bytes()) == (1, before)
+    assert 'is there already' in result.stderr.replace('\n', ' ')
+    result = run(image, '-o', tmp_path / 'l.xyz')
+    assert (result.exit_code, len(segmenter.encoded)) == (1, 10)
+    assert 'does not say its format' in result.stderr.replace('\n', ' ')
 
 
 def test_time(tmp_path: Path, truth: np.ndarray, segmenter: FakeSegmenter) -> None:
@@ -96,6 +116,8 @@ def test_time(tmp_path: Path, truth: np.ndarray, segmenter: FakeSegmenter) -> No
     assert result.exit_code == 0, result.output
     assert '3 tracks, 0 divisions' in result.stdout
     assert len((tmp_path / 'RES/res_track.txt').read_text().splitlines()) == 3
+    result = run(tmp_path / 'image.tif', '-o', tmp_path / 'z.tif', '--ctc', tmp_path / 'Z')
+    assert (result.exit_code, (tmp_path / 'Z').exists()) == (2, False)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +127,8 @@ def test_time(tmp_path: Path, truth: np.ndarray, segmenter: FakeSegmenter) -> No
         (None, np.zeros((3, 64, 64), np.uint8), 'should hold integer labels of the shape'),
         (None, np.zeros((10, 64, 64), np.float32), 'should hold integer labels of the shape'),
         (None, np.zeros((10, 64, 64), np.uint8), 'holds no object'),
-        (b'no tiff', None, 'cannot be read as TIFF'),
+        (b'no tiff', None, 'cannot be read'),
+        (np.zeros((8, 8, 3), np.uint8), None, 'should have three axes'),
     ],
 )
 def test_impossible_files(

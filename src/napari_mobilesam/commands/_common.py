@@ -1,19 +1,53 @@
-"""What several commands need: ending with a sentence, finding a model and data, progress."""
+"""What several commands need: options, ending with a sentence, finding model and data, progress."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from mobile_sam.training.data import Item
     from napari_mobilesam.engine import SamSegmenter
+    from napari_mobilesam.exchange.images import Picture
 
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        '--weights',
+        metavar='NAME|PATH',
+        help='Checkpoint: a name (see "napari-mobilesam models"; downloaded where it is not here '
+        'yet) or a file. By default the bundled one, which needs no network.',
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        '--device',
+        metavar='auto|cpu|cuda|mps',
+        help='What the model runs on; auto takes a graphics card where there is one.',
+    ),
+]
+Stack = Annotated[
+    Path,
+    typer.Argument(
+        metavar='STACK', exists=True, help='Slices or frames, rows, columns: TIFF, npy or OME-Zarr.'
+    ),
+]
+CacheFolder = Annotated[
+    Path | None,
+    typer.Option(
+        '--folder',
+        metavar='DIR',
+        file_okay=False,
+        help='Where embeddings are kept; by default in your cache folder.',
+    ),
+]
+Overwrite = Annotated[bool, typer.Option('--overwrite', help='Replace what is there.')]
 DATA_HELP = (
     'Labelled images: a folder with manifest.json, or with pairs NAME_image / NAME_label, or with '
     'two folders images and labels whose files have equal names.'
@@ -84,6 +118,29 @@ def load_segmenter(weights: str | None, device: str = 'auto') -> SamSegmenter:
         fail(str(error))
     typer.echo(f'Model: {path.name} on {segmenter.device}', err=True)
     return segmenter
+
+
+def open_stack(path: Path) -> Picture:
+    """Open an image of three axes: slices or frames, rows, columns.
+
+    Raises
+    ------
+    typer.Exit
+        It is none; said on stderr.
+    """
+    from napari_mobilesam.exchange import ExchangeError
+    from napari_mobilesam.exchange.images import open_image
+
+    try:
+        picture = open_image(path)
+    except ExchangeError as error:
+        fail(str(error))
+    if len(picture.shape) != 3 or picture.rgb:
+        fail(
+            f'{path} should have three axes: slices, rows, columns; it has the shape '
+            f'{tuple(picture.pixels.shape)}'
+        )
+    return picture
 
 
 def read_planes(data: Path, split: str, modalities: str | None) -> list[Item]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ._common import fail
+from ._common import CacheFolder, fail
 
 if TYPE_CHECKING:
     from napari_mobilesam.engine import DiskStore
@@ -31,12 +31,7 @@ def command(
             'verify: read each and remove what is damaged. clear: remove all.'
         ),
     ] = CacheAction.INFO,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            '--folder', file_okay=False, help='Another place than the one in your cache folder.'
-        ),
-    ] = None,
+    folder: CacheFolder = None,
 ) -> None:
     """Look after the embeddings that are kept on disk.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ._common import fail, find_weights, load_segmenter
+from ._common import Weights, fail, find_weights, load_segmenter
 
 
 class SampleChoice(StrEnum):
@@ -26,6 +26,7 @@ def command(
         typer.Option(
             '--output',
             '-o',
+            metavar='DIR',
             file_okay=False,
             help='Folder for demo.png and labels.tif. By default the current one without a window, '
             'and with a window nothing is written.',
@@ -38,14 +39,7 @@ def command(
             help='Open napari, or write files only. By default a window where there is a display.',
         ),
     ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar='NAME|PATH',
-            help='Checkpoint: a name (mobile_sam is downloaded where it is not here yet) or a '
-            'file. By default the bundled one, which needs no network.',
-        ),
-    ] = None,
+    weights: Weights = None,
     sample: Annotated[
         SampleChoice | None,
         typer.Option(

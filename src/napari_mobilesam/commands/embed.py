@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._common import fail, find_weights, load_segmenter, progress
+from ._common import (
+    CacheFolder,
+    Device,
+    Stack,
+    Weights,
+    fail,
+    find_weights,
+    load_segmenter,
+    open_stack,
+    progress,
+    use_device,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,35 +35,31 @@ class Intensity(StrEnum):
 
 
 def command(
-    image: Annotated[
-        Path,
-        typer.Argument(exists=True, dir_okay=False, help='TIFF with slices, rows, columns.'),
-    ],
+    image: Stack,
     intensity: Annotated[
         Intensity,
-        typer.Option(help='percentile: of each slice, as the Annotator does. full: as micro-sam.'),
+        typer.Option(
+            help='How the model sees pixel values. percentile: a hot pixel does not '
+            'darken the slice; the default of the Annotator, too. full: each slice from its lowest '
+            'to its highest value, as micro-sam.'
+        ),
     ] = Intensity.PERCENTILE,
     from_micro_sam: Annotated[
         Path | None,
         typer.Option(
+            metavar='DIR',
             exists=True,
             file_okay=False,
-            help='Take the embeddings of this store, if image and model are the same.',
+            help='Take the embeddings of this store of micro-sam, if image and model are the same.',
         ),
     ] = None,
     to_micro_sam: Annotated[
-        Path | None, typer.Option(help='Write a store that micro-sam reads; a new folder.')
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(metavar='NAME|PATH', help='Checkpoint; by default the bundled one.'),
-    ] = None,
-    folder: Annotated[
         Path | None,
-        typer.Option(
-            '--folder', file_okay=False, help='Another place than the one in your cache folder.'
-        ),
+        typer.Option(metavar='DIR', help='Write a store that micro-sam reads; a new folder.'),
     ] = None,
+    weights: Weights = None,
+    device: Device = 'auto',
+    folder: CacheFolder = None,
 ) -> None:
     """Embed all slices of a stack, so that the Annotator opens it without a wait.
 
@@ -70,15 +77,14 @@ def command(
     from napari_mobilesam.engine.stacks import PlaneSeries
     from napari_mobilesam.engine.stacks.precompute import PrecomputePlan, precompute
 
-    from .track import read_stack
-
     if intensity is not Intensity.FULL and (from_micro_sam or to_micro_sam):
         fail('micro-sam maps each slice over its full range: add --intensity full.')
     if to_micro_sam is not None and to_micro_sam.exists():
         fail(f'{to_micro_sam} exists already. Name a new folder.')
-    pixels = read_stack(image)
+    pixels = open_stack(image).pixels
+    device, _shown = use_device(device, None)
     disk = DiskStore(folder, on_notice=lambda text: typer.echo(f'Note: {text}', err=True))
-    annotator = Annotator(load_segmenter(weights), EmbeddingStore(disk=disk))
+    annotator = Annotator(load_segmenter(weights, device), EmbeddingStore(disk=disk))
     source = PlaneSource(
         PlaneKey(image.name, (1, 2), (0,)), pixels, IntensityMapping(intensity.value)
     )

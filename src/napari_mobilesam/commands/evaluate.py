@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._common import DATA_HELP, fail, find_weights, progress, read_planes, use_device
+from ._common import DATA_HELP, Device, fail, find_weights, progress, read_planes, use_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,22 +35,26 @@ def command(
         list[str] | None,
         typer.Option(
             metavar='NAME|PATH',
-            help='Checkpoint to evaluate: a name, a file, or the state.pt of a training run (its '
-            'averaged weights). More may follow it. By default the bundled one.',
+            help='Checkpoint to evaluate: a name (see "napari-mobilesam models"), a file, or the '
+            'state.pt of a training run (its averaged weights). By default the bundled one.',
         ),
     ] = None,
     more: Annotated[
-        list[str] | None, typer.Argument(metavar='[NAME|PATH]...', help='Further checkpoints.')
+        list[str] | None,
+        typer.Argument(metavar='CHECKPOINT', help='Further ones, as after --weights.'),
     ] = None,
     json_file: Annotated[
         Path | None,
-        typer.Option('--json', metavar='FILE', dir_okay=False, help='Write all numbers there.'),
+        typer.Option(
+            '--json', metavar='FILE', dir_okay=False, help='Write all numbers to this file.'
+        ),
     ] = None,
     split: Annotated[
-        Split, typer.Option(help='Groups kept from training, those trained on, or all.')
+        Split,
+        typer.Option(help='Which images: those kept from training, those trained on, or all.'),
     ] = Split.HELD,
     modalities: Annotated[
-        str | None, typer.Option(metavar='A,B', help='Only these. By default all.')
+        str | None, typer.Option(metavar='A,B', help='Only these kinds of images. By default all.')
     ] = None,
     images: Annotated[
         int | None, typer.Option(min=1, help='At most so many planes of each modality.')
@@ -58,21 +62,20 @@ def command(
     objects: Annotated[
         int | None, typer.Option(min=1, help='At most so many objects of each plane.')
     ] = None,
-    corrections: Annotated[
-        int, typer.Option(min=0, help='Correction clicks after the first click.')
-    ] = 7,
+    corrections: Annotated[int, typer.Option(min=0, help='Correction clicks after the first.')] = 7,
     mask_prompt: Annotated[
         bool,
-        typer.Option(help='Whether the mask that a click corrects goes into the model, too.'),
+        typer.Option(help='Whether the model gets the mask that a click corrects, too.'),
     ] = True,
     everything: Annotated[
         int,
         typer.Option(
-            min=0, metavar='N', help='Segment N planes of each modality without prompts, too. Slow.'
+            min=0, metavar='N', help='Also segment N planes of each modality without prompts. Slow.'
         ),
     ] = 0,
     baselines: Annotated[
-        bool, typer.Option('--baselines', help='Compare with Otsu + watershed and random walker.')
+        bool,
+        typer.Option('--baselines', help='Also evaluate Otsu + watershed, and the random walker.'),
     ] = False,
     agreement: Annotated[
         str | None,
@@ -82,16 +85,16 @@ def command(
             'object and one beside it, 100 to 500 pixels of the 1024 frame apart.',
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help='auto, cpu, cuda, cuda:1 or mps.')] = 'auto',
+    device: Device = 'auto',
     threads: Annotated[
         int | None, typer.Option(min=1, help='Threads on the CPU. By default as torch likes.')
     ] = None,
 ) -> None:
     """Evaluate checkpoints on labelled images: clicks, boxes, corrections.
 
-    A robot clicks the middle of an object, then up to seven times the middle of the largest
-    error. The same planes and objects are chosen each time, and nothing is random. Tables go to
-    stdout as Markdown, all else to stderr.
+    A robot clicks the middle of an object, then, up to --corrections times, the middle of the
+    largest error. The same planes and objects are chosen each time, and nothing is random. Tables
+    go to stdout as Markdown, all else to stderr.
     """
     asked: list[str | None] = [*(weights or []), *(more or [])]
     asked = asked or [None]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ._common import fail
+from ._common import Overwrite, fail
 
 FORMATS_HELP = (
     'How it ends decides: .tif (ImageJ), .ome.tif, .ome.zarr, .png, .coco.json, .geojson (QuPath), '
@@ -36,11 +36,14 @@ def command(
         str | None,
         typer.Option('--format', metavar='NAME', help='Where the ending does not tell.'),
     ] = None,
-    polygons: Annotated[bool, typer.Option(help='COCO: polygons instead of masks.')] = False,
-    per_plane: Annotated[
-        bool, typer.Option(help='Tables: a row per object and plane, not per object.')
+    polygons: Annotated[
+        bool, typer.Option('--polygons', help='COCO: polygons instead of masks.')
     ] = False,
-    overwrite: Annotated[bool, typer.Option(help='Replace what is there.')] = False,
+    per_plane: Annotated[
+        bool,
+        typer.Option('--per-plane', help='Tables: a row for each plane of an object.'),
+    ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Convert labels, outlines or a session to another format, or measure them."""
     from dataclasses import replace

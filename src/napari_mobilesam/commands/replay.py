@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ._common import fail, load_segmenter, progress
+from ._common import Overwrite, Weights, fail, load_segmenter, progress
 
 if TYPE_CHECKING:
     from napari_mobilesam.replay import Replay
@@ -26,12 +26,7 @@ def command(
             'session.',
         ),
     ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar='NAME|PATH', help='Checkpoint to replay with. By default the bundled one.'
-        ),
-    ] = None,
+    weights: Weights = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -41,7 +36,7 @@ def command(
     as_json: Annotated[
         bool, typer.Option('--json', help='Print the comparison as JSON on stdout.')
     ] = False,
-    overwrite: Annotated[bool, typer.Option(help='Replace what is there.')] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make the objects of a session again, without a window, and compare them with the recorded.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._common import fail, load_segmenter, progress, use_device
+from ._common import Device, Overwrite, Weights, fail, load_segmenter, progress, use_device
 from .export import FORMATS_HELP
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def command(
     images: Annotated[
         list[Path],
         typer.Argument(
-            metavar='IMAGE...',
+            metavar='IMAGE',
             help='TIFF, PNG, JPEG, npy, OME-Zarr of any number of axes, or folders of them.',
         ),
     ],
@@ -53,17 +53,12 @@ def command(
     ] = None,
     format_name: Annotated[
         str | None,
-        typer.Option('--format', metavar='SUFFIX', help='Ending of the files in a folder.'),
-    ] = None,
-    weights: Annotated[
-        str | None,
         typer.Option(
-            metavar='NAME|PATH',
-            help='Checkpoint: a name (downloaded where it is not here yet) or a file. By default '
-            'the bundled one, which needs no network.',
+            '--format', metavar='SUFFIX', help='Ending of the files in a folder; by default tif.'
         ),
     ] = None,
-    device: Annotated[str, typer.Option(metavar='auto|cpu|cuda|mps')] = 'auto',
+    weights: Weights = None,
+    device: Device = 'auto',
     points_per_side: Annotated[
         int, typer.Option(min=1, max=128, help='Without prompts: a grid of so many points squared.')
     ] = 32,
@@ -74,9 +69,10 @@ def command(
         bool, typer.Option('--json', help='Print a summary as JSON on stdout.')
     ] = False,
     skip_done: Annotated[
-        bool, typer.Option(help='In a folder: leave out images whose result is there.')
+        bool,
+        typer.Option('--skip-done', help='In a folder: leave out images whose result is there.'),
     ] = False,
-    overwrite: Annotated[bool, typer.Option(help='Replace what is there.')] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Segment images: the objects at prompts, or everything.
 

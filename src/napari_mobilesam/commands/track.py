@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._common import fail, load_segmenter
+from ._common import (
+    Device,
+    Overwrite,
+    Stack,
+    Weights,
+    fail,
+    load_segmenter,
+    open_stack,
+    use_device,
+)
+from .export import FORMATS_HELP
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,19 +45,13 @@ class PromptMode(StrEnum):
 
 
 def command(
-    image: Annotated[
-        Path,
-        typer.Argument(exists=True, dir_okay=False, help='TIFF with slices, rows, columns.'),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option('--output', '-o', dir_okay=False, help='TIFF for the labels.'),
-    ],
+    image: Stack,
+    output: Annotated[Path, typer.Option('--output', '-o', metavar='PATH', help=FORMATS_HELP)],
     anchors: Annotated[
         Path | None,
         typer.Option(
+            metavar='LABELS',
             exists=True,
-            dir_okay=False,
             help='Labels of the same shape in which objects are given on one slice or some; they '
             'are followed through all others. Without it everything is segmented.',
         ),
@@ -63,10 +67,13 @@ def command(
         typer.Option(help='Prompts made of the slice before; agreement tries all of them.'),
     ] = PromptMode.AGREEMENT,
     first: Annotated[
-        int, typer.Option(min=0, help='The first slice to look at, counted from 0.')
+        int, typer.Option(min=0, metavar='N', help='The first slice to look at, counted from 0.')
     ] = 0,
     last: Annotated[
-        int | None, typer.Option(min=0, help='The last slice to look at; by default the last one.')
+        int | None,
+        typer.Option(
+            min=0, metavar='N', help='The last slice to look at; by default the last of all.'
+        ),
     ] = None,
     min_score: Annotated[
         float, typer.Option(min=0, max=1, help='Leave out what the model is less sure of.')
@@ -76,35 +83,48 @@ def command(
     ] = 1,
     max_distance: Annotated[
         float,
-        typer.Option(min=0.1, help='Pixels that an object moves between frames at most.'),
+        typer.Option(
+            min=0.1, help='With --along t: pixels that an object moves between frames at most.'
+        ),
     ] = 30.0,
     ctc: Annotated[
         Path | None,
         typer.Option(
+            metavar='DIR',
             file_okay=False,
-            help='With --along t: folder for the format of the Cell Tracking Challenge.',
+            help='With --along t: write the format of the Cell Tracking Challenge there, too.',
         ),
     ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(metavar='NAME|PATH', help='Checkpoint; by default the bundled one.'),
-    ] = None,
+    weights: Weights = None,
+    device: Device = 'auto',
     cache: Annotated[
         bool, typer.Option('--cache/--no-cache', help='Keep embeddings on disk for the next time.')
     ] = True,
+    overwrite: Overwrite = False,
 ) -> None:
     """Follow objects through a stack or a time series.
 
     Embeddings are kept on disk, so that a run that was interrupted goes on where it was, and
     another one with other options takes a fraction of the time.
     """
-    import tifffile
+    import numpy as np
 
     from napari_mobilesam.engine import Annotator, DiskStore, EmbeddingStore, PlaneKey, PlaneSource
     from napari_mobilesam.engine.stacks import PlaneSeries
+    from napari_mobilesam.exchange import ExchangeError, Segmentation, export, format_of
+    from napari_mobilesam.exchange.files import check_target
 
-    pixels = read_stack(image)
-    given = None if anchors is None else read_stack(anchors)
+    try:
+        # before the work: to learn only afterwards that it was in vain would waste it
+        format_of(output)
+        check_target(output, overwrite)
+    except ExchangeError as error:
+        fail(str(error))
+    if ctc is not None and (along is not Along.T or anchors is not None):
+        raise typer.BadParameter('--ctc: expected --along t, and no --anchors.')
+    picture = open_stack(image)
+    pixels = picture.pixels
+    given = None if anchors is None else np.asarray(open_stack(anchors).pixels)
     if given is not None and (given.shape != pixels.shape or given.dtype.kind not in 'iub'):
         fail(
             f'{anchors} should hold integer labels of the shape {pixels.shape}; it has '
@@ -113,7 +133,10 @@ def command(
     if given is not None and not given.any():
         fail(f'{anchors} holds no object: paint at least one on one slice.')
     disk = DiskStore(on_notice=lambda text: typer.echo(f'Note: {text}', err=True))
-    annotator = Annotator(load_segmenter(weights), EmbeddingStore(disk=disk if cache else None))
+    device, _shown = use_device(device, None)
+    annotator = Annotator(
+        load_segmenter(weights, device), EmbeddingStore(disk=disk if cache else None)
+    )
     planes = PlaneSeries(PlaneSource(PlaneKey(image.name, (1, 2), (0,)), pixels), 0)
     within = _slices(first, last, len(planes))
     if given is not None:
@@ -124,29 +147,21 @@ def command(
         labels = _track(annotator, planes, min_score, max_gap, max_distance, ctc, within)
     else:
         labels = _link(annotator, planes, min_score, max_gap, within)
+    found = Segmentation(
+        labels,
+        axes=f'{along.value}yx',
+        scale=picture.scale,
+        unit=picture.unit,
+        name=picture.name,
+        image=pixels,
+    )
     try:
-        tifffile.imwrite(
-            output, labels, compression='zlib', metadata={'axes': f'{along.value.upper()}YX'}
-        )
-    except OSError as error:
-        fail(f'cannot write {output}: {error}. Name another file with --output.')
-    count = len(set(labels[labels > 0].tolist()))
-    typer.echo(f'Wrote {output.resolve()}: {count} object{"s" * (count != 1)}')
-
-
-def read_stack(path: Path) -> NDArray[Any]:
-    """Read a TIFF of three axes; ends with a sentence where there is none."""
-    import tifffile
-
-    try:
-        pixels = tifffile.imread(path)
-    except (OSError, ValueError, tifffile.TiffFileError) as error:
-        fail(f'{path} cannot be read as TIFF: {error}')
-    if pixels.ndim != 3:
-        fail(
-            f'{path} should have three axes: slices, rows, columns; it has the shape {pixels.shape}'
-        )
-    return pixels
+        written = export(found, output, overwrite=overwrite)
+    except ExchangeError as error:
+        fail(str(error))
+    count = len(found.ids)
+    for path in written:
+        typer.echo(f'Wrote {path.resolve()}: {count} object{"s" * (count != 1)}')
 
 
 def _slices(first: int, last: int | None, count: int) -> range:

@@ -6,14 +6,11 @@ from typing import Annotated
 
 import typer
 
-from ._common import fail, find_weights
+from ._common import Weights, fail, find_weights
 
 
 def command(
-    weights: Annotated[
-        str | None,
-        typer.Option('--weights', help='Name or file of a checkpoint; else the bundled one.'),
-    ] = None,
+    weights: Weights = None,
     forget: Annotated[
         bool, typer.Option('--forget', help='Go back to torch, and remove what was kept.')
     ] = False,
