@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.layers import Labels
-from napari.utils.colormaps import DirectLabelColormap, label_colormap
+from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap, label_colormap
 from pictures import CENTRES
 
 from napari_mobilesam.engine import Classes, SegmentedObject, Session
-from napari_mobilesam.widgets.label_colours import NO_CLASS, LabelColours
+from napari_mobilesam.widgets.label_colours import NO_CLASS, LabelColours, class_colormap
 
 Bench = Callable[..., Any]
 RED, BLUE = '#ff0000', '#0000ff'
@@ -71,8 +71,23 @@ def test_labels_of_any_kind_with_any_ids(dtype: Any) -> None:
     if np.iinfo(dtype).max > 100_000:
         session.learn([SegmentedObject(100_000, class_id=2)])
         colours.flush()
-        assert isinstance(layer.colormap, DirectLabelColormap)
+        assert isinstance(layer.colormap, CyclicLabelColormap), 'quick, whatever the ids'
         assert shown(layer, 1, 255, 100_000, 99_999) == [RED, NO_CLASS, BLUE, NO_CLASS]
+        # in the table's place of 1, which has another class: another table is taken
+        session.learn([SegmentedObject(2**16 - 1, class_id=2)])
+        colours.flush()
+        assert isinstance(layer.colormap, CyclicLabelColormap)
+        assert shown(layer, 1, 2**16 - 1, 100_000) == [RED, BLUE, BLUE]
+
+
+def test_more_objects_than_any_table_has_places_for() -> None:
+    session = session_of()
+    classes = np.random.default_rng(0).integers(1, 3, 2**16 + 10)
+    session.learn(SegmentedObject(n, class_id=int(c)) for n, c in enumerate(classes, 1))
+    colormap = class_colormap(session)
+    assert isinstance(colormap, DirectLabelColormap), 'slow, but right'
+    for n in (1, 2, 2**16 - 1, 2**16 + 10):
+        assert np.allclose(colormap.map(n)[:3], (1, 0, 0) if classes[n - 1] == 1 else (0, 0, 1))
 
 
 def test_t2_the_layer_gets_its_own_colours_back(bench: Bench) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,8 @@ REST_MS = 60
 NO_CLASS = '#c8c8c8'
 # Lengths of colour tables that napari looks up in 8 and in 16 bits; first comes the background.
 _TABLES = (2**8 - 1, 2**16 - 1)
+# Of ids beyond, in how many tables a place is looked for.
+_TRIES = 40
 
 
 class LabelColours(QObject):
@@ -130,29 +132,37 @@ class LabelColours(QObject):
 def class_colormap(session: Session) -> CyclicLabelColormap | DirectLabelColormap:
     """Return a colormap in which each object has the colour of its class.
 
-    napari looks colours up in a table by id, quickly, as long as ids go up to 65535. A dictionary
-    for those beyond takes it a second for a picture of a million pixels.
+    napari looks colours up in a table by id, quickly; from its end on, ids begin again at 1. A
+    table is taken in which objects that share a place share their class. Where there is none, a
+    dictionary is, which takes napari a multiple of the time, and numba.
     """
-    size = next((size for size in _TABLES if session.maximum < size), None)
-    if size is None:
-        colours = {record.class_id: '' for record in session}
-        colours = {class_id: _colour(session, class_id) for class_id in colours}
-        table: dict[int | None, Any] = {
-            record.label: colours[record.class_id] for record in session if record.class_id
-        }
-        return DirectLabelColormap(color_dict={None: NO_CLASS, 0: 'transparent', **table})
-    return CyclicLabelColormap(colors=class_colours(session, size))
-
-
-def class_colours(session: Session, size: int) -> NDArray[np.float32]:
-    """Return the colours of the ids from 0, float32 (size, 4): red, green, blue, opacity."""
     records = session.objects
-    classes, which = np.unique([record.class_id for record in records], return_inverse=True)
-    colours = np.tile(_rgba(NO_CLASS), (size, 1))
+    labels = np.array([record.label for record in records], np.int64)
+    classes = np.array([record.class_id for record in records], np.int64)
+    for size in _sizes(session.maximum):
+        places = (labels - 1) % (size - 1) + 1
+        table = np.zeros(size, np.int64)
+        table[places] = classes
+        if np.array_equal(table[places], classes):
+            return CyclicLabelColormap(colors=_colours(session, table))
+    colours = {int(one): _colour(session, int(one)) for one in np.unique(classes)}
+    known: dict[int | None, Any] = {
+        record.label: colours[record.class_id] for record in records if record.class_id
+    }
+    return DirectLabelColormap(color_dict={None: NO_CLASS, 0: 'transparent', **known})
+
+
+def _sizes(maximum: int) -> Sequence[int]:
+    """Return lengths of tables, the best first: one that has a place for every id, if any has."""
+    enough = [size for size in _TABLES if maximum < size]
+    return enough[:1] or range(_TABLES[-1], _TABLES[-1] - _TRIES, -1)
+
+
+def _colours(session: Session, classes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the colours of a table of classes, float32 (n, 4): red, green, blue, opacity."""
+    found, which = np.unique(classes, return_inverse=True)
+    colours = np.array([_rgba(_colour(session, int(class_id))) for class_id in found])[which]
     colours[0] = 0
-    if len(records):
-        palette = np.array([_rgba(_colour(session, int(class_id))) for class_id in classes])
-        colours[[record.label for record in records]] = palette[which]
     return colours
 
 
