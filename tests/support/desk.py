@@ -10,15 +10,23 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_mobilesam.widgets import AnnotatorWidget
+from napari_mobilesam.widgets.options import Options
 
 
 class Desk:
     """A user in front of napari."""
 
-    def __init__(self, viewer: Any, image: Any, qtbot: Any, segmenter: Any = None) -> None:
+    def __init__(
+        self,
+        viewer: Any,
+        image: Any,
+        qtbot: Any,
+        segmenter: Any = None,
+        options: Options | None = None,
+    ) -> None:
         self.viewer, self.image, self.qtbot = viewer, image, qtbot
         factory = None if segmenter is None else (lambda: segmenter)
-        self.widget = AnnotatorWidget(viewer, segmenter_factory=factory)
+        self.widget = AnnotatorWidget(viewer, segmenter_factory=factory, options=options)
         viewer.window.add_dock_widget(self.widget, name='Annotator')
         viewer.window.resize(1100, 750)
         QApplication.processEvents()

@@ -438,6 +438,9 @@ class AnnotatorWidget(QWidget):
         self.model_panel.show_models(entries, self.model.wanted)
 
     def _show_times(self, encode_ms: float | None, decode_ms: float | None) -> None:
+        model = self.model
+        if encode_ms is not None:  # what encodes is known only by now
+            self.model_panel.show_state(model.loaded, model.error, model.loading)
         store = self.model.store
         self.model_panel.show_times(encode_ms, decode_ms)
         self.model_panel.show_cache(store.nbytes, store.budget_mib)

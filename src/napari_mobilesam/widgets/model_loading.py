@@ -58,20 +58,24 @@ class LoadedSegmenter:
         What the user has to know: above all that it is not what was asked for.
     official_offered
         Whether the official checkpoint is not here and could be fetched.
-    precisions
-        Those worth choosing on its device.
     """
 
     segmenter: Segmenter
     title: str
     notice: str = ''
     official_offered: bool = False
-    precisions: tuple[str, ...] = ()
 
     @property
     def device(self) -> str:
         """Where it runs, as far as it says."""
         return str(getattr(self.segmenter, 'device', ''))
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Those worth choosing on the device in use, which may have become the CPU."""
+        from napari_mobilesam.engine import precisions_of
+
+        return precisions_of(self.device) if self.device else ()
 
     @property
     def backend(self) -> str:
@@ -149,7 +153,7 @@ def load_checkpoint(
         If there is none, or it cannot be used.
     """
     from mobile_sam import checkpoints
-    from napari_mobilesam.engine import SamSegmenter, precisions_of
+    from napari_mobilesam.engine import SamSegmenter
 
     found = checkpoints.find(checkpoint, allow_download=False)
     loaded = checkpoints.load_model(found.path)
@@ -162,5 +166,4 @@ def load_checkpoint(
         notice=' '.join(filter(None, (found.notice, loaded.notice, remark))),
         # Not where the user's own file stands in: they know what they want.
         official_offered=checkpoint == OFFICIAL and name == checkpoints.BUNDLED_NAME,
-        precisions=precisions_of(segmenter.device),
     )
