@@ -21,7 +21,7 @@ thousand need no more memory than a few.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -36,8 +36,9 @@ from mobile_sam.modeling.transformer import Attention, TwoWayAttentionBlock, Two
 
 from .attention import ImageFromTokens, TokensFromImage, among_tokens, think
 from .crew import Crew
+from .drawing import Drawing
 from .linear import linear
-from .thin import MOST_TOKENS, ImagePart, Seen, ThinCells, ThinTransformer
+from .thin import MOST_TOKENS, ImagePart, Seen, ThinTransformer
 from .upscaling import Upscaling
 
 # Prompts whose tokens are treated together, so that the weights of their MLP are read once for all.
@@ -86,16 +87,14 @@ class Attended:
     Parameters
     ----------
     drawing
-        Per prompt, draws its masks with kernels (M, c): logits (M, 4h, 4w).
+        Per prompt, draws its masks.
     kernels
         (B, M, c), what to look for in the upscaled image.
     scores
         (B, M), predicted IoU.
     """
 
-    def __init__(
-        self, drawing: list[Callable[[Tensor], Tensor]], kernels: Tensor, scores: Tensor
-    ) -> None:
+    def __init__(self, drawing: list[Drawing], kernels: Tensor, scores: Tensor) -> None:
         self._drawing, self._kernels = drawing, kernels
         self.scores = scores
 
@@ -108,8 +107,16 @@ class Attended:
         Tensor
             Logits (M, 4h, 4w).
         """
+        return self._drawing[prompt].full(self._chosen(prompt, masks))
+
+    @torch.inference_mode()
+    def sketch(self, prompt: int, masks: Sequence[int] | None = None) -> Tensor:
+        """Draw the same, exact near the contours only: see `Drawing.sketch`."""
+        return self._drawing[prompt].sketch(self._chosen(prompt, masks))
+
+    def _chosen(self, prompt: int, masks: Sequence[int] | None) -> Tensor:
         kernels = self._kernels[prompt]
-        return self._drawing[prompt](kernels if masks is None else kernels[list(masks)])
+        return kernels if masks is None else kernels[list(masks)]
 
 
 class FastDecoder:
@@ -202,13 +209,12 @@ class FastDecoder:
         # From the last attention on only the token of the scores and the wanted masks' matter.
         masks = range(1, decoder.num_mask_tokens) if multimask else range(1)
         rows = [0, *(1 + mask for mask in masks)]
-        drawing: list[Callable[[Tensor], Tensor]]
         if self._thin is not None and dense is None and tokens.shape[1] <= MOST_TOKENS:
             wanted, seen = self._thin(tokens, image.parts, rows)
-            drawing = [partial(self._draw_thin, image.parts, one) for one in seen]
+            drawing = [self._thin_drawing(image.parts, one) for one in seen]
         else:
             wanted, cells = self._folded(tokens, image, dense, rows)
-            drawing = [partial(self._draw_folded, some) for some in cells]
+            drawing = [self._folded_drawing(some) for some in cells]
         kernels = self._kernels(wanted[:, 1:], slice(masks.start, masks.stop))
         scores = decoder.iou_prediction_head(wanted[:, 0])[:, masks.start : masks.stop]
         return Attended(drawing, kernels, scores)
@@ -228,43 +234,24 @@ class FastDecoder:
         taken = self._last(wanted + tokens[:, rows], cells)
         return self._last_norm(wanted + taken), cells
 
-    def _draw_thin(self, image: list[ImagePart], seen: Seen, kernels: Tensor) -> Tensor:
-        def draw() -> Tensor:
-            assert self._thin is not None
-            weight, offset = self._thin.first_step(seen)
-            constant = self._upscaling.first_bias + self._thin.first_step_offset
+    def _thin_drawing(self, image: list[ImagePart], seen: Seen) -> Drawing:
+        assert self._thin is not None
+        first = self._thin.first_step(seen, self._upscaling.first_bias)
+        steps = [
+            (len(cells.weights), partial(first, bare, cells))
+            for bare, cells in zip(image, seen.cells, strict=True)
+        ]
+        return Drawing(self._upscaling, self._crew, steps)
 
-            def some(part: tuple[ImagePart, ThinCells]) -> Tensor:
-                bare, cells = part
-
-                def steps(rows: slice) -> Tensor:
-                    own = linear(cells.weights[rows], weight, offset)
-                    own.addcmul_(bare.upscaled[rows], cells.scale1[rows, None])
-                    return torch.addcmul(constant, own, cells.scale2[rows, None])
-
-                pieces = self._upscaling.pieces(steps, len(cells.weights), kernels)
-                return self._upscaling.ordered(pieces)
-
-            parts = list(zip(image, seen.cells, strict=True))
-            return torch.cat(self._crew.share(some, parts), 1)
-
-        return self._crew.run(draw)
-
-    def _draw_folded(self, cells: Tensor, kernels: Tensor) -> Tensor:
+    def _folded_drawing(self, cells: Tensor) -> Drawing:
         upscaling = self._upscaling
 
-        def some(part: Tensor) -> Tensor:
-            def steps(rows: slice) -> Tensor:
-                return linear(part[rows], upscaling.first, upscaling.first_bias)
+        def step(part: Tensor, rows: slice | Tensor, columns: slice) -> Tensor:
+            return linear(part[rows], upscaling.first[columns], upscaling.first_bias[columns])
 
-            return upscaling.ordered(upscaling.pieces(steps, len(part), kernels))
-
-        def draw() -> Tensor:
-            rows = -(-len(cells) // (self._width * self._crew.size))
-            parts = torch.split(cells, rows * self._width)
-            return torch.cat(self._crew.share(some, parts), 1)
-
-        return self._crew.run(draw)
+        rows = -(-len(cells) // (self._width * self._crew.size))
+        parts = torch.split(cells, rows * self._width)
+        return Drawing(upscaling, self._crew, [(len(part), partial(step, part)) for part in parts])
 
     def decode(
         self, image: ImageSide, sparse: Tensor, dense: Tensor | None, multimask: bool

@@ -23,6 +23,9 @@ class Prompted(Protocol):
     def draw(self, prompt: int, masks: Sequence[int] | None = None) -> Tensor:
         """Draw some masks of one prompt, by default all: logits (M, 4h, 4w)."""
 
+    def sketch(self, prompt: int, masks: Sequence[int] | None = None) -> Tensor:
+        """Draw the same, exact where the masks' contours are."""
+
 
 class DecoderForm(Protocol):
     """Decodes prompts on images that are prepared once."""
@@ -86,3 +89,5 @@ class _Drawn:
     def draw(self, prompt: int, masks: Sequence[int] | None = None) -> Tensor:
         logits = self._logits[prompt]
         return logits if masks is None else logits[list(masks)]
+
+    sketch = draw

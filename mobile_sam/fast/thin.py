@@ -178,8 +178,8 @@ class ThinTransformer:
         self._key2 = last.attention.k_proj.weight.detach() * gain2
         self._value2 = last.attention.v_proj.weight.detach() * gain2
         self._first_step = first_step * gain2
-        #: What the second norm's bias adds behind the first step of the upscaling, (4c).
-        self.first_step_offset = first_step @ bias2
+        # What the second norm's bias adds behind the first step of the upscaling, (4c).
+        self._first_step_offset = first_step @ bias2
         self._value_bias0 = self._from_image[0].attention.v_proj.bias.detach()
         self._value_bias1 = _bias_of_values(looking, bias1)
         self._value_bias2 = _bias_of_values(last, bias2)
@@ -314,14 +314,23 @@ class ThinTransformer:
         seen = [Seen(vectors[prompt], [part[prompt] for part in cells]) for prompt in range(batch)]
         return wanted, seen
 
-    def first_step(self, seen: Seen) -> tuple[Tensor, Tensor]:
-        """Give weight (4c, 2 H n) and offset (4c) of the first step of the upscaling.
+    def first_step(
+        self, seen: Seen, bias: Tensor
+    ) -> Callable[[ImagePart, ThinCells, slice | Tensor, slice], Tensor]:
+        """Prepare the first step of the upscaling, with its bias (4c), for what a prompt left.
 
-        With them it is D2 · (D1 · `ImagePart.upscaled` + weights @ weight^T + offset) +
-        `first_step_offset`, the layer's own bias aside.
+        It is then to be had for some cells (rows) of a part of the image, and some columns.
         """
         through = seen.vectors @ self._first_step.T
-        return through[:-1].T.contiguous(), through[-1]
+        weight, offset = through[:-1].T.contiguous(), through[-1]
+        constant = bias + self._first_step_offset
+
+        def step(bare: ImagePart, cells: ThinCells, rows: slice | Tensor, columns: slice) -> Tensor:
+            own = linear(cells.weights[rows], weight[columns], offset[columns])
+            own.addcmul_(bare.upscaled[rows][:, columns], cells.scale1[rows, None])
+            return torch.addcmul(constant[columns], own, cells.scale2[rows, None])
+
+        return step
 
     def _looked(
         self, look: Callable[[S], list[tuple[Tensor, ...]]], parts: Sequence[S]

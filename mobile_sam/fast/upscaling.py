@@ -32,12 +32,14 @@ class Upscaling:
 
     Attributes
     ----------
+    shape
+        (h, w) of the image features.
     first, first_bias
         Weight (4c, C) and bias (4c) of the first of them.
     """
 
     def __init__(self, layers: nn.Sequential, shape: tuple[int, int]) -> None:
-        self._shape = shape
+        self.shape = shape
         first, norm, act, second, last_act = layers
         self.first, self.first_bias = _as_linear(cast(nn.ConvTranspose2d, first))
         self._second, self._second_bias = _as_linear(cast(nn.ConvTranspose2d, second))
@@ -61,15 +63,35 @@ class Upscaling:
         for start in range(0, count, _CELLS_AT_ONCE):
             stop = min(start + _CELLS_AT_ONCE, count)
             quarters = steps(slice(start, stop)).view(-1, len(norm.weight))
-            normed = F.layer_norm(quarters, norm.weight.shape, norm.weight, norm.bias, norm.eps)
-            pixels = linear(self._act(normed), self._second, self._second_bias)
-            pixels = self._last_act(pixels).view(-1, kernels.shape[1])
+            pixels = self._refine(quarters, slice(None)).view(-1, kernels.shape[1])
             torch.mm(kernels, pixels.T, out=found[:, 16 * start : 16 * stop])
         return found
 
+    def centres(self, step: Callable[[slice], Tensor], kernels: Tensor) -> Tensor:
+        """Return logits (M, N) of N cells, of each the pixel next to its centre: row 1, column 1.
+
+        Parameters
+        ----------
+        step
+            Gives some columns of the first transposed convolution of all of them.
+        kernels
+            (M, c').
+        """
+        width = kernels.shape[1]
+        quarter = step(slice(0, len(self._norm.weight)))
+        pixels = self._refine(quarter, slice(3 * width, 4 * width))
+        return kernels @ pixels.T
+
+    def _refine(self, quarters: Tensor, columns: slice) -> Tensor:
+        """Do what comes between the first transposed convolution and the kernels."""
+        norm = self._norm
+        normed = F.layer_norm(quarters, norm.weight.shape, norm.weight, norm.bias, norm.eps)
+        weight, bias = self._second[columns], self._second_bias[columns]
+        return self._last_act(linear(self._act(normed), weight, bias))
+
     def ordered(self, pieces: Tensor) -> Tensor:
         """Put logits (M, 16 N) of whole rows of cells in order: (M, 4h, 4w)."""
-        count, width = len(pieces), self._shape[1]
+        count, width = len(pieces), self.shape[1]
         # Axes: mask, row, column, then row and column within the cell, coarse before fine. The last
         # is kept together, as one number of twice the size.
         pairs = pieces.view(torch.int64).view(count, -1, width, 2, 2, 2)

@@ -72,7 +72,7 @@ class SamDecoding:
     def one(
         self, embedding: Embedding, prompts: Prompts, rank: int = 0
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], tuple[float, ...]]:
-        """Decode one object and draw only one mask, by its rank; with the scores of the others."""
+        """Decode one object and sketch only one mask, by its rank; with the others' scores."""
         import torch
 
         with torch.inference_mode():
@@ -80,7 +80,7 @@ class SamDecoding:
             scores = found.scores[0].float().cpu().numpy()
             order = ranking(scores)
             chosen = order[rank % len(order)]
-            logits = found.draw(0, [chosen]).float().cpu().numpy()
+            logits = found.sketch(0, [chosen]).float().cpu().numpy()
         others = tuple(float(scores[index]) for index in order if index != chosen)
         return logits, scores[chosen : chosen + 1], others
 
@@ -98,7 +98,9 @@ class SamDecoding:
         scores: list[list[float]] = [[] for _ in points]
         with torch.inference_mode():
             side = self._side(embedding)
-            for some in propose(self._model, self._form, side, coords, min_score, len(points)):
+            for some in propose(
+                self._model, self._form, side, coords, min_score, len(points), exact=False
+            ):
                 for proposal in some:
                     masks[proposal.point].append(proposal.logits)
                     scores[proposal.point].append(proposal.score)
