@@ -11,39 +11,40 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from coin_picture import COIN, coin_picture
 from plain_decoder import module_decode, plain_click, plain_decode
-from scipy import ndimage
 
-from mobile_sam import setup_model
-from mobile_sam.checkpoints import LoadedModel
+from mobile_sam.checkpoints import BUNDLED_NAME, LoadedModel, load_model
 from mobile_sam.fast.decoder import FastDecoder
 from mobile_sam.modeling import Sam
 from napari_mobilesam.engine import (
-    Candidates,
     Embedding,
+    Patch,
     Prompts,
     SamSegmenter,
 )
 
 SQUARE = (1024, 1024)
-POINT = (400.0, 300.0)
 
 
 @pytest.fixture(scope='module')
-def model() -> Sam:
-    torch.manual_seed(0)
-    return setup_model()
+def loaded() -> LoadedModel:
+    return load_model(BUNDLED_NAME)
 
 
 @pytest.fixture(scope='module')
-def segmenter(model: Sam) -> SamSegmenter:
-    return SamSegmenter(LoadedModel(model, '0' * 64, 'vit_t', 'random'), 'cpu')
+def model(loaded: LoadedModel) -> Sam:
+    return loaded.model
 
 
 @pytest.fixture(scope='module')
-def features() -> np.ndarray:
-    noise = np.random.default_rng(0).normal(size=(256, 64, 64)).astype(np.float16)
-    return noise
+def segmenter(loaded: LoadedModel) -> SamSegmenter:
+    return SamSegmenter(loaded, 'cpu')
+
+
+@pytest.fixture(scope='module')
+def features(segmenter: SamSegmenter) -> np.ndarray:
+    return segmenter.encode(coin_picture()).features
 
 
 def tensor(features: np.ndarray) -> torch.Tensor:
@@ -51,7 +52,7 @@ def tensor(features: np.ndarray) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ('count', 'rounds', 'floor', 'aim'), [(1, 15, 3.0, 4.5), (64, 3, 4.5, 8.0)]
+    ('count', 'rounds', 'floor', 'aim'), [(1, 15, 3.0, 4.5), (64, 5, 4.5, 8.0)]
 )
 def test_decoder(
     compare: Any,
@@ -95,13 +96,14 @@ def test_decoder_modules(compare: Any, model: Sam, features: np.ndarray) -> None
     )
 
 
-def cell_like(found: Candidates) -> Candidates:
-    """Give candidates the logits that a trained model gives: one object, smooth, with an edge."""
-    rows, columns = np.mgrid[:256, :256]
-    disc = (20 - np.hypot(rows - 100, columns - 75)).clip(-12, 12)
-    bumps = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(256, 256)), 4)
-    logits = np.repeat((disc + 20 * bumps)[None], len(found), axis=0)
-    return Candidates(logits, found.scores, found.original_size, found.input_size)
+def on_coin(size: int) -> tuple[float, float]:
+    return COIN[0] * size, COIN[1] * size
+
+
+def in_frame() -> torch.Tensor:
+    """The same point, (x, y) in the model's frame."""
+    row, column = on_coin(SQUARE[0])
+    return torch.tensor([column, row])
 
 
 @pytest.mark.parametrize('size', [512, 2048, 8192])
@@ -109,30 +111,31 @@ def cell_like(found: Candidates) -> Candidates:
 def test_click(
     compare: Any, model: Sam, segmenter: SamSegmenter, features: np.ndarray, size: int, every: bool
 ) -> None:
-    embedding = Embedding(features, (size, size), SQUARE, 'noise')
-    click = Prompts(((size * 0.4, size * 0.3),), (True,))
+    embedding = Embedding(features, (size, size), SQUARE, 'coins')
+    click = Prompts((on_coin(size),), (True,))
     segmenter.decode(embedding, click)  # the image side is made with the first click
 
-    # The masks of random weights are noise: those of the last step are a cell's, as it would be.
-    cells = cell_like(segmenter.decode(embedding, click))
+    def plain() -> tuple[torch.Tensor, torch.Tensor]:
+        return plain_click(model, tensor(features), in_frame(), SQUARE, (size, size))
 
-    def fast() -> None:
-        if every:
-            scores = segmenter.decode(embedding, click).scores
-            for index in range(len(scores)):
-                cells.mask(index)
-        else:
-            segmenter.hover(embedding, click.points[0])
-            cells.patch()
+    def all_masks() -> list[np.ndarray]:
+        found = segmenter.decode(embedding, click)
+        return [found.mask(index) for index in range(len(found))]
 
+    def best_mask() -> Patch:
+        return segmenter.hover(embedding, click.points[0]).patch()
+
+    masks, scores = plain()
+    expected = masks.numpy()
+    assert 0.005 < expected[int(scores.argmax())].mean() < 0.05  # a coin
+    assert np.mean(best_mask().full() != expected[int(scores.argmax())]) < 1e-5
+    assert np.mean(np.array(all_masks()) != expected) < 1e-5
     floors = {(2048, True): (5.0, 8.0), (2048, False): (7.0, 10.0)}
     floor, aim = floors.get((size, every), (None, None))
     compare(
         f'click at {size}², {"all masks" if every else "best mask"}',
-        lambda: plain_click(
-            model, tensor(features), torch.tensor([400.0, 300.0]), SQUARE, (size, size)
-        ),
-        fast,
+        plain,
+        all_masks if every else best_mask,
         rounds=5 if size > 4000 else 9,
         floor=floor,
         aim=aim,
@@ -140,27 +143,28 @@ def test_click(
 
 
 @pytest.mark.parametrize('size', [2048, 8192])
-def test_mask(compare: Any, model: Sam, size: int) -> None:
-    """One mask in full size, of one cell, without the decoding."""
-    scores = np.ones(1, np.float32)
-    found = cell_like(Candidates(np.zeros((1, 256, 256)), scores, (size, size), SQUARE))
+def test_mask(
+    compare: Any, model: Sam, segmenter: SamSegmenter, features: np.ndarray, size: int
+) -> None:
+    """One mask in full size, without the decoding."""
+    embedding = Embedding(features, (size, size), SQUARE, 'coins')
+    found = segmenter.hover(embedding, on_coin(size))
     logits = torch.from_numpy(np.array(found.logits[None]))  # those of candidates are read-only
     compare(
-        f'mask at {size}², one cell',
+        f'mask at {size}², one coin',
         lambda: model.postprocess_masks(logits, SQUARE, (size, size)) > 0,
         lambda: found.patch(),
     )
 
 
 def test_hover(compare: Any, model: Sam, segmenter: SamSegmenter, features: np.ndarray) -> None:
-    embedding = Embedding(features, (2048, 2048), SQUARE, 'noise')
-    segmenter.hover(embedding, POINT)
+    embedding = Embedding(features, (2048, 2048), SQUARE, 'coins')
+    point = on_coin(2048)
+    segmenter.hover(embedding, point)
     compare(
         'hover, against a click at 2048²',
-        lambda: plain_click(
-            model, tensor(features), torch.tensor([150.0, 200.0]), SQUARE, (2048, 2048)
-        ),
-        lambda: segmenter.hover(embedding, POINT).patch(grid=(256, 256)),
+        lambda: plain_click(model, tensor(features), in_frame(), SQUARE, (2048, 2048)),
+        lambda: segmenter.hover(embedding, point).patch(grid=(256, 256)),
         rounds=9,
         floor=8.0,
         aim=10.0,

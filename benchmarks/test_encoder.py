@@ -66,7 +66,7 @@ def test_stack(compare: Any) -> None:
         'stack of 16 slices',
         plain,
         lambda: list(segmenter.encode_many(images)),
-        rounds=3,
+        rounds=5,
         floor=1.8,
         aim=2.6,
     )

@@ -91,7 +91,7 @@ class Drawing:
             # Evenly among the crew, wherever in the image they lie.
             portion = -(-len(cells) // (self.crew.size * _MULTIPLE)) * _MULTIPLE
             drawn = self.crew.share(
-                lambda some: self._pieces_of(some, kernels), cells.split(portion)
+                lambda some: self._pieces_of(some, kernels), torch.split(cells, portion)
             )
             pieces[:, cells] = torch.cat(drawn, 1)
         return upscaling.ordered(pieces.flatten(1))

@@ -78,14 +78,25 @@ def test_every_object_is_found_once(fake: FakeSegmenter, embedding: Embedding, s
 
 
 def test_covered_points_are_skipped(fake: FakeSegmenter, embedding: Embedding) -> None:
-    list(segment_everything(fake, embedding, GRID))
+    found = last(segment_everything(fake, embedding, EverythingOptions(32, 0.8, 0.5)))
     skipping = len(fake.decoded)
     fake.decoded.clear()
-    list(segment_everything(fake, embedding, EverythingOptions(16, 0.8, 0.5, skip_covered=False)))
-    assert len(fake.decoded) == 256
-    # All but the first on each object. The background is too large to hide anything.
-    on_spots = sum(picture()[int(r * 100), int(c * 120)] > 0 for r, c in unit_grid(16))
-    assert 256 - on_spots < skipping < 256 - on_spots + 3 * len(SPOTS)
+    every = EverythingOptions(32, 0.8, 0.5, skip_covered=False)
+    full = last(segment_everything(fake, embedding, every))
+    assert len(fake.decoded) == found.done == 32 * 32
+    assert len(found.proposals.select(every)) == len(full.proposals.select(every))
+    # All but a few on each object, and those on its edge. The background is too large to hide any.
+    on_spots = sum(picture()[int(r * 100), int(c * 120)] > 0 for r, c in unit_grid(32))
+    assert on_spots > 90
+    assert 1024 - on_spots < skipping < 1024 - on_spots / 2
+
+
+def test_poor_masks_hide_no_points(fake: FakeSegmenter, embedding: Embedding) -> None:
+    # of those that are to be found, none is better than 0.9
+    for options in (EverythingOptions(16, 0.9, 0.5), EverythingOptions(16, 0.8, 1.1)):
+        fake.decoded.clear()
+        list(segment_everything(fake, embedding, options))
+        assert len(fake.decoded) == 256
 
 
 def unit_grid(side: int) -> list[tuple[float, float]]:

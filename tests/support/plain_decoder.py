@@ -18,7 +18,6 @@ from mobile_sam.utils.amg import (
     MaskData,
     batch_iterator,
     batched_mask_to_box,
-    build_point_grid,
     calculate_stability_score,
     mask_to_rle_pytorch,
     rle_to_mask,
@@ -131,20 +130,17 @@ def plain_click(
 
 
 @torch.no_grad()
-def plain_everything(
+def plain_proposals(
     model: Sam,
     features: Tensor,
     input_size: Size,
     size: Size,
-    points_per_side: int,
-    thresholds: tuple[float, float, float] = (0.88, 0.95, 0.7),
+    grid: np.ndarray,
+    min_score: float = 0.88,
+    min_stability: float = 0.95,
     batch: int = 64,
-) -> list[dict[str, Any]]:
-    """Masks from a grid of points; thresholds of quality, stability and overlap of boxes."""
-    from torchvision.ops import nms
-
-    min_score, min_stability, max_overlap = thresholds
-    grid = build_point_grid(points_per_side)
+) -> MaskData:
+    """Masks that points (N, 2), (x, y) in parts of the sides, propose: good and stable ones."""
     found = MaskData()
     for (points,) in batch_iterator(batch, grid):
         coords = torch.from_numpy(points * (input_size[1], input_size[0])).float()
@@ -159,6 +155,13 @@ def plain_everything(
         some['rles'] = mask_to_rle_pytorch(some['masks'])
         del some['masks']
         found.cat(some)
+    return found
+
+
+def plain_suppressed(found: MaskData, max_overlap: float = 0.7) -> list[dict[str, Any]]:
+    """Of masks whose boxes overlap, the best."""
+    from torchvision.ops import nms
+
     found.filter(nms(found['boxes'].float(), found['scores'], max_overlap))
     return [
         {'segmentation': rle_to_mask(rle), 'predicted_iou': float(score)}

@@ -30,8 +30,12 @@ _OFFSET = 1.0  # how far the threshold is moved for the stability, in logits, as
 _STEPS = (4, 2, 1)
 # Points between two reports, and two looks at the cancel token.
 _AT_ONCE = 16
-# A mask that covers more of the frame than this hides no points: what it covers may be many.
-_HIDING = 0.05
+# A point is hidden by three good masks that lie so many logits deep over it: by one alone, the best
+# of several similar masks is often not among those that were asked for. How good they have to be
+# does not follow the thresholds down, as there is more to be found where these are low.
+_HIDING, _DEPTH, _HIDING_QUALITY = 3, 4.0, 0.8
+# A mask that covers more of the frame than this hides none: what it covers may be many.
+_HIDING_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,8 @@ class EverythingOptions:
     min_area : int
         Pixels that a mask must have.
     skip_covered : bool
-        Ask a coarse grid first and then finer ones, without the points that a mask covers already:
-        several times as fast where there are objects to cover them. False asks every point.
+        Ask a coarse grid first and then finer ones, without the points deep inside of what several
+        good masks cover already: sooner by what there are of these. False asks every point.
     keep_score, keep_stability : float, optional
         Keep masks from here on, so that the two thresholds can be lowered as far without decoding
         anew; by default they are the thresholds themselves, which is fastest.
@@ -249,7 +253,7 @@ def segment_everything(
     frame = Frame.whole(embedding.original_size) if frame is None else frame
     found = Proposals()
     side = options.points_per_side
-    covered: NDArray[np.bool_] | None = None
+    covered: NDArray[np.uint8] | None = None
     done = 0
     for level in _levels(side, options.skip_covered):
         for start in range(0, len(level), _AT_ONCE):
@@ -268,7 +272,8 @@ def segment_everything(
                 for proposal, logits in _proposals(candidates, prompts, frame, options):
                     found.add(proposal)
                     if options.skip_covered and _hides(proposal, logits, embedding, options):
-                        covered = logits > 0 if covered is None else covered | (logits > 0)
+                        covered = np.zeros(logits.shape, np.uint8) if covered is None else covered
+                        covered[(logits > _DEPTH) & (covered < _HIDING)] += 1
             yield Progress(done, side * side, found)
 
 
@@ -318,13 +323,13 @@ def _levels(side: int, coarse_to_fine: bool) -> Iterator[list[tuple[int, int]]]:
 
 
 def _is_covered(
-    covered: NDArray[np.bool_] | None, embedding: Embedding, row: float, column: float
+    covered: NDArray[np.uint8] | None, embedding: Embedding, row: float, column: float
 ) -> bool:
-    """Whether a point, in parts of the picture's sides, lies on what was found already."""
+    """Whether a point, in parts of the picture's sides, lies on what was found often enough."""
     if covered is None:
         return False
     height, width = embedding.input_size
-    return bool(covered[int(row * height / 4), int(column * width / 4)])
+    return bool(covered[int(row * height / 4), int(column * width / 4)] >= _HIDING)
 
 
 def _hides(
@@ -333,10 +338,14 @@ def _hides(
     embedding: Embedding,
     options: EverythingOptions,
 ) -> bool:
-    """Whether points on a mask need not be asked any more: it is good, and not of many objects."""
+    """Whether a mask counts where points are hidden: it is good, and not of many objects."""
     height, width = (size / 4 for size in embedding.input_size)
-    few = int(np.count_nonzero(logits > 0)) < _HIDING * height * width
-    return few and proposal.score > options.min_score and proposal.stable(options.min_stability)
+    few = int(np.count_nonzero(logits > 0)) < _HIDING_SHARE * height * width
+    return (
+        few
+        and proposal.score > max(options.min_score, _HIDING_QUALITY)
+        and proposal.stable(max(options.min_stability, _HIDING_QUALITY))
+    )
 
 
 def _proposals(
