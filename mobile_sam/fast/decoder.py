@@ -21,7 +21,7 @@ thousand need no more memory than a few.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -87,14 +87,16 @@ class Attended:
     Parameters
     ----------
     drawing
-        Per prompt, draws its masks.
+        Per prompt, prepares to draw its masks.
     kernels
         (B, M, c), what to look for in the upscaled image.
     scores
         (B, M), predicted IoU.
     """
 
-    def __init__(self, drawing: list[Drawing], kernels: Tensor, scores: Tensor) -> None:
+    def __init__(
+        self, drawing: Sequence[Callable[[], Drawing]], kernels: Tensor, scores: Tensor
+    ) -> None:
         self._drawing, self._kernels = drawing, kernels
         self.scores = scores
 
@@ -107,12 +109,12 @@ class Attended:
         Tensor
             Logits (M, 4h, 4w).
         """
-        return self._drawing[prompt].full(self._chosen(prompt, masks))
+        return self._drawing[prompt]().full(self._chosen(prompt, masks))
 
     @torch.inference_mode()
     def sketch(self, prompt: int, masks: Sequence[int] | None = None) -> Tensor:
         """Draw the same, exact near the contours only: see `Drawing.sketch`."""
-        return self._drawing[prompt].sketch(self._chosen(prompt, masks))
+        return self._drawing[prompt]().sketch(self._chosen(prompt, masks))
 
     def _chosen(self, prompt: int, masks: Sequence[int] | None) -> Tensor:
         kernels = self._kernels[prompt]
@@ -209,12 +211,13 @@ class FastDecoder:
         # From the last attention on only the token of the scores and the wanted masks' matter.
         masks = range(1, decoder.num_mask_tokens) if multimask else range(1)
         rows = [0, *(1 + mask for mask in masks)]
+        drawing: Sequence[Callable[[], Drawing]]
         if self._thin is not None and dense is None and tokens.shape[1] <= MOST_TOKENS:
             wanted, seen = self._thin(tokens, image.parts, rows)
-            drawing = [self._thin_drawing(image.parts, one) for one in seen]
+            drawing = [partial(self._thin_drawing, image.parts, one) for one in seen]
         else:
             wanted, cells = self._folded(tokens, image, dense, rows)
-            drawing = [self._folded_drawing(some) for some in cells]
+            drawing = [partial(self._folded_drawing, some) for some in cells]
         kernels = self._kernels(wanted[:, 1:], slice(masks.start, masks.stop))
         scores = decoder.iou_prediction_head(wanted[:, 0])[:, masks.start : masks.stop]
         return Attended(drawing, kernels, scores)
