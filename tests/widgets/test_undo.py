@@ -12,7 +12,7 @@ from pictures import CENTRES, RADIUS, disc
 from prompting import notifications
 
 from napari_mobilesam.engine import OverlapRule, Prompts
-from napari_mobilesam.widgets.committing import Found
+from napari_mobilesam.widgets.commit_plans import Found
 from napari_mobilesam.widgets.painting import painted_edits
 
 Bench = Callable[..., Any]

@@ -13,7 +13,7 @@ from napari_mobilesam.engine.batch import Answer, Wish, wishes_of_labels
 from napari_mobilesam.layers import NotAnnotatable, labels_plane, objects_on_plane
 
 from .batching import Batch
-from .committing import Found
+from .commit_plans import Found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
