@@ -30,6 +30,7 @@ FILES: list[tuple[str, str, dict[str, Any]]] = [
     ('labels.json', 'coco', {'polygons': True}),
     ('labels.geojson', 'geojson', {}),
     ('labels.zip', 'imagej-roi', {}),
+    ('labels.shapes.csv', 'shapes', {}),
 ]
 
 
@@ -95,6 +96,47 @@ def test_shapes_come_back(shape: tuple[int, ...]) -> None:
     after = from_shapes(data, shape, labels=features['label'], classes=features['class'])
     assert np.array_equal(after.labels, before.labels)
     assert all(after.info(i).class_name == before.info(i).class_name for i in before.ids)
+
+
+def test_napari_opens_shapes_and_those_drawn_there_are_read(tmp_path: Path) -> None:
+    builtins = pytest.importorskip('napari_builtins.io')
+    before = segmentation((3, 480, 480))
+    (path,) = export(before, tmp_path / 'labels.shapes.csv')
+    data, keywords, kind = builtins.csv_to_layer_data(str(path))
+    expected, _ = to_shapes(before)
+    assert (kind, set(keywords['shape_type'])) == ('shapes', {'polygon'})
+    assert all(np.allclose(*pair) for pair in zip(data, expected, strict=True))
+
+    square = np.array([(2.0, 3.0), (2, 9), (8, 9), (8, 3)])
+    drawn = [square, square + 20, square + np.array([0, 30])]
+    kinds = ['rectangle', 'ellipse', 'polygon']
+    path = Path(builtins.napari_write_shapes(str(tmp_path / 'a.csv'), drawn, {'shape_type': kinds}))
+    found = load(path, 'shapes', shape=(60, 60)).labels
+    assert np.unique(found).tolist() == [0, 1, 2, 3]
+    areas = np.bincount(found.ravel())[1:]
+    assert areas[0] == areas[2]
+    assert 0.7 < areas[1] / areas[0] < 0.85, 'about pi / 4'
+
+
+@pytest.mark.parametrize(
+    ('row', 'message'),
+    [
+        ('0,line,0,1,1', 'found a line'),
+        ('0,polygon,0,1,nan', 'of 1 points'),
+        ('0,ellipse,0,1,1', 'found a ellipse of 1'),
+        ('0,polygon,0,x,1', 'could not convert'),
+        ('0,polygon', 'cannot be read'),
+    ],
+)
+def test_shapes_without_an_inside_are_told(tmp_path: Path, row: str, message: str) -> None:
+    path = tmp_path / 'x.shapes.csv'
+    path.write_text(f'index,shape-type,vertex-index,axis-0,axis-1\n{row}\n')
+    with pytest.raises(ExchangeError, match=message):
+        load(path, shape=(9, 9))
+    with pytest.raises(ExchangeError, match='no table of shapes with 3 axes'):
+        load(path, shape=(9, 9, 9))
+    with pytest.raises(ExchangeError, match='how large the image is'):
+        load(path)
 
 
 @pytest.mark.parametrize(

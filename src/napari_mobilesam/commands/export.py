@@ -11,7 +11,7 @@ from ._common import Overwrite, fail
 
 FORMATS_HELP = (
     'How it ends decides: .tif (ImageJ), .ome.tif, .ome.zarr, .png, .coco.json, .geojson (QuPath), '
-    '.zip (ImageJ ROIs), .csv or .parquet (measurements).'
+    '.zip (ImageJ ROIs), .shapes.csv (napari Shapes), .csv or .parquet (measurements).'
 )
 
 

@@ -88,6 +88,7 @@ FORMATS = (
         'read',
         f'{_EXACT}; class colours become those of the outlines',
     ),
+    Format('shapes', 'napari Shapes (CSV)', ('.shapes.csv',), 'shapes', 'write', 'read', _EXACT),
     Format('csv', 'Table of measurements', ('.csv',), 'table', 'write_csv'),
     Format('parquet', 'Table of measurements', ('.parquet',), 'table', 'write_parquet'),
 )
