@@ -244,14 +244,15 @@ def wait(condition: Callable[[], object], seconds: float = 900) -> None:
             raise TimeoutError('the annotator did not answer in time')
 
 
-def settle(seconds: float = 0.5) -> None:
-    """Let Qt work for a while."""
+def settle(seconds: float = 0.5, rounds: int = 20) -> None:
+    """Let Qt work for a while; a slow machine may take all of it for drawing once."""
     from qtpy.QtWidgets import QApplication
 
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline or rounds > 0:
         QApplication.processEvents()
         time.sleep(0.01)
+        rounds -= 1
 
 
 if __name__ == '__main__':

@@ -108,6 +108,7 @@ class FindBox(QWidget):
             self._thresholds += [label, box]
         grid.addWidget(self.commit, 8, 0)
         grid.addWidget(self.discard, 8, 1)
+        grid.setRowStretch(9, 1)  # room that is left over while others hide is no gap between
 
     def _connect(self) -> None:
         self.scope.currentIndexChanged.connect(self._show_scope)

@@ -384,7 +384,7 @@ def _table(model: ObjectModel) -> QTableView:
     # A selection of its own, empty: Qt's header asks the model of each row in each column whether
     # it is selected, before it draws itself.
     columns.setSelectionModel(QItemSelectionModel(model, table))
-    for column, width in ((0, 62), (2, 40), (3, 60), (4, 42), (5, 24)):
+    for column, width in ((0, 58), (2, 38), (3, 72), (4, 42), (5, 24)):
         columns.resizeSection(column, width)
     table.setSortingEnabled(True)
     table.sortByColumn(Column.ID, Qt.SortOrder.AscendingOrder)
