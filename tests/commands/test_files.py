@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -193,6 +194,29 @@ def test_sessions_are_replayed_and_exported(tmp_path: Path, image: Path) -> None
     assert without.exit_code == 0
     assert 'without intensities' in without.stderr
     assert 'intensity_mean' not in (tmp_path / 'b.csv').read_text()
+
+
+def test_a_replay_takes_the_checkpoint_that_made_the_objects(
+    tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('NAPARI_MOBILESAM_WEIGHTS', str(tmp_path))
+    (tmp_path / 'vit_t_lm.pt').write_bytes(b'weights')
+    maker = FakeSegmenter(hashlib.sha256(b'weights').hexdigest())
+    session = Session.open(image, segmenter=maker)
+    session.segment(points=[(0, *CENTRES[0])])
+    path = session.save(tmp_path / 'a')
+    asked: list[str | None] = []
+
+    def load_segmenter(weights: str | None) -> FakeSegmenter:
+        asked.append(weights)
+        return maker
+
+    monkeypatch.setattr(replay_command, 'load_segmenter', load_segmenter)
+    assert run('replay', path).exit_code == 0
+    assert run('replay', path, '--weights', 'mine.pt').exit_code == 0
+    (tmp_path / 'vit_t_lm.pt').unlink()
+    assert 'none of those on this computer' in run('replay', path).stderr.replace('\n', ' ')
+    assert asked == ['vit_t_lm', 'mine.pt', None]
 
 
 def test_models_are_listed() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ._common import Overwrite, Weights, fail, load_segmenter, progress
+from ._common import Overwrite, fail, load_segmenter, progress
 
 if TYPE_CHECKING:
+    from napari_mobilesam.exchange.session_file import SavedSession
     from napari_mobilesam.replay import Replay
 
 
@@ -26,7 +28,14 @@ def command(
             'session.',
         ),
     ] = None,
-    weights: Weights = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar='NAME|PATH',
+            help='Checkpoint to replay with. By default the one that made the objects, where it is '
+            'on this computer; else the bundled one.',
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -52,7 +61,7 @@ def command(
         picture = find_image(saved, image)
     except ExchangeError as error:
         fail(str(error))
-    segmenter = load_segmenter(weights)
+    segmenter = load_segmenter(weights or _maker_of(saved))
     try:
         with progress('Replaying', len(saved.session.history)) as step:
             done = replay(saved, picture, segmenter=segmenter, on_progress=lambda i, n: step(i))
@@ -61,6 +70,26 @@ def command(
     except ExchangeError as error:
         fail(str(error))
     typer.echo(_as_json(done) if as_json else _table(done))
+
+
+def _maker_of(saved: SavedSession) -> str | None:
+    """Return the name of the checkpoint that made most of a session; None for the bundled one."""
+    from mobile_sam.checkpoints import BUNDLED_NAME, REGISTRY, file_digest, locate
+
+    makers = Counter(record.model_digest for record in saved.session if record.model_digest)
+    if not makers:
+        return None
+    wanted, _count = makers.most_common(1)[0]
+    for name in (BUNDLED_NAME, *REGISTRY):
+        path = locate(name)
+        if path is not None and file_digest(path) == wanted:
+            return name
+    typer.echo(
+        f'Note: the checkpoint that made these objects (SHA-256 {wanted[:12]}…) is none of those '
+        'on this computer; the bundled one takes its place. Name another with --weights.',
+        err=True,
+    )
+    return None
 
 
 def _as_json(done: Replay) -> str:
