@@ -229,6 +229,7 @@ def test_models_are_listed() -> None:
         assert name in shown
     assert Path(rows[BUNDLED_NAME]['path']).is_file()
     assert rows['vit_b']['path'] is None
+    assert 'downloaded when it is named, 375 MB' in shown
 
 
 def test_info_says_what_a_report_needs(monkeypatch: pytest.MonkeyPatch) -> None:
