@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_mobilesam.engine.stacks import Stop
 
 WHICH = (
-    ('chosen', 'Selected or last', 'What is selected in the table; else the last committed'),
+    ('chosen', 'Selected / last', 'What is selected in the table; else the last committed'),
     ('slice', 'All on this slice', 'Every object that is on the slice on display'),
     ('all', 'All objects', 'Every object of the labels'),
 )
