@@ -196,7 +196,9 @@ class CropSource:
         while len(kin) < count:
             sample = self._sample(side, rng)
             for attempt in range(4):
-                first = draw_window(sample, side, rng, jitter=self.config.augment)
+                first = draw_window(
+                    sample, side, rng, jitter=self.config.augment, small=self.config.small
+                )
                 crops = [cut(sample, w) for w in draw_kin(sample, first, count, rng)]
                 showing = [c for c in crops if visible_objects(c.labels, side / c.labels.shape[0])]
                 if len(showing) == count or (attempt == 3 and showing):

@@ -92,6 +92,9 @@ class TrainConfig:
         teach the decoder to follow prompts.
     simulated : float
         Share of windows from the simulator.
+    small : float
+        Share of windows that show their objects as small ones, and of frames that are put together
+        of smaller pictures.
     augment : bool
         Change intensities, sharpness and orientation of windows at random.
     aux_weight : float
@@ -142,6 +145,7 @@ class TrainConfig:
     corrections: tuple[float, ...] = (0.5, 0.24, 0.1, 0.06, 0.04, 0.03, 0.02, 0.01)
     modalities: tuple[str, ...] = ()
     simulated: float = 0.0
+    small: float = 0.0
     augment: bool = True
     aux_weight: float = 0.5
     optimiser: str = 'adamw'

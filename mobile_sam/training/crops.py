@@ -27,6 +27,9 @@ TARGET_STEP = 2
 LARGEST, SMALLEST = 0.5, 12.0
 """Typical objects are kept below a share of the window's side and above so many model pixels."""
 
+SMALL = 10.0, 30.0
+"""Typical diameters of objects that are shown small on purpose, model pixels."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -85,7 +88,7 @@ def true_window(shape: tuple[int, int], top: int, left: int, side: int) -> Windo
 
 
 def draw_window(
-    sample: Sample, side: int, rng: np.random.Generator, *, jitter: bool = True
+    sample: Sample, side: int, rng: np.random.Generator, *, jitter: bool = True, small: float = 0.0
 ) -> Window:
     """Draw a window that shows at least one object, if one can be found.
 
@@ -93,6 +96,9 @@ def draw_window(
     fit. The others show the image at another magnification and anywhere in the frame, as if it
     were a part of another image; of these one in eight reaches over the lower right border of
     the image into padding.
+
+    Before that, a share `small` of all windows is set aside to show typical objects as small as in
+    `SMALL`, if they are larger.
     """
     height, width = sample.labels.shape
     scale = frame_scale((height, width))
@@ -106,14 +112,18 @@ def draw_window(
     row += rng.normal(0, 0.2) * side / scale
     col += rng.normal(0, 0.2) * side / scale
     diameter = typical_size(sample)
-    if not jitter or (diameter < LARGEST * side and rng.random() < 0.67):
+    shrunk = small > 0 and rng.random() < small and diameter > SMALL[0]
+    if not (jitter or shrunk) or (not shrunk and diameter < LARGEST * side and rng.random() < 0.67):
         last = (FRAME - side) // STRIDE
         token = [
             int(np.clip(round((centre * scale - side / 2) / STRIDE), 0, last))
             for centre in (row, col)
         ]
         return true_window((height, width), token[0] * STRIDE, token[1] * STRIDE, side)
-    scale *= _magnification(sample, diameter, scale, side, rng)
+    if shrunk:
+        scale *= max(_filling(sample, scale, side), reduction(diameter, rng))
+    else:
+        scale *= _magnification(sample, diameter, scale, side, rng)
     extent = side / scale
     slack = 0.3 * extent if rng.random() < 0.125 else 0.0
     row = float(np.clip(row - extent / 2, 0, max(0.0, height - extent + slack)))
@@ -201,9 +211,19 @@ def _magnification(
         # Objects that fill a window cannot be told from its background.
         return float(rng.uniform(0.2, LARGEST)) * side / diameter
     low, high = min(1.0, SMALLEST / diameter), max(1.0, LARGEST * side / diameter)
-    # An image should still fill most of the window.
-    low = max(low, min(1.0, 0.8 * side / (max(sample.labels.shape) * scale)))
+    low = max(low, _filling(sample, scale, side))
     return float(np.clip(factor, low, max(low, high)))
+
+
+def _filling(sample: Sample, scale: float, side: int) -> float:
+    """Lowest factor at which an image still fills most of a window."""
+    return min(1.0, 0.8 * side / (max(sample.labels.shape) * scale))
+
+
+def reduction(diameter: float, rng: np.random.Generator) -> float:
+    """Draw a factor, 1 at most, that shows objects of a diameter in model pixels small."""
+    low, high = np.log(SMALL)
+    return min(1.0, float(np.exp(rng.uniform(low, high))) / diameter)
 
 
 def cut(sample: Sample, window: Window) -> Crop:

@@ -8,7 +8,7 @@ once, keeps them as float16, and prompts them again and again, in views and far 
 from __future__ import annotations
 
 import dataclasses
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,7 @@ from .batches import SimulatedPool, collate, normalise
 from .config import FRAME
 from .crops import TARGET_STEP, Crop, cut, true_window
 from .data import modality_weights
+from .mosaic import draw_mosaic
 from .prompts import visible_objects
 from .views import draw_view_side
 
@@ -102,9 +103,14 @@ class FrameSource:
                 sample = self.simulated(rng)
             else:
                 sample = self.reader(self.items[int(rng.choice(len(self.items), p=self.weights))])
-            window = true_window(sample.labels.shape, 0, 0, FRAME)
-            crop = cut(sample, window)
-            if self.config.augment:
-                crop = augment(crop, rng)
+            change = partial(self._changed, seed=int(rng.integers(2**63)))
+            if rng.random() < self.config.small:
+                crop = draw_mosaic(sample, rng, change)
+            else:
+                crop = change(cut(sample, true_window(sample.labels.shape, 0, 0, FRAME)))
             if visible_objects(crop.labels, TARGET_STEP):
                 return crop
+
+    def _changed(self, crop: Crop, seed: int) -> Crop:
+        """Augment one piece of a frame like the others."""
+        return augment(crop, np.random.default_rng(seed)) if self.config.augment else crop

@@ -8,12 +8,14 @@ from PIL import Image
 
 from mobile_sam.training.augment import augment
 from mobile_sam.training.crops import (
+    SMALL,
     Window,
     beside,
     cut,
     draw_kin,
     draw_window,
     true_window,
+    typical_size,
 )
 from mobile_sam.training.data import Sample
 
@@ -49,6 +51,24 @@ def test_labels_lie_where_the_image_shows_them():
     crop = cut(whole, true_window((64, 80), 128, 96, 448))
     bright = crop.image[::2, ::2, 0] > 105
     assert (bright == (crop.labels > 0)).mean() > 0.97
+
+
+def test_windows_set_aside_show_typical_objects_small():
+    rng = np.random.default_rng(0)
+    whole = sample((128, 160))
+    diameter = typical_size(whole)
+    assert diameter > 2 * SMALL[1]
+    usual = 1024 / 160
+    for jitter in (True, False):
+        shown = [
+            diameter * draw_window(whole, 224, rng, jitter=jitter, small=1.0).scale / usual
+            for _ in range(50)
+        ]
+        least = max(SMALL[0], diameter * 0.8 * 224 / 1024)
+        assert least - 1 <= min(shown)
+        assert max(shown) <= SMALL[1] + 1
+    few = [draw_window(whole, 224, rng, jitter=False, small=0.3).scale for _ in range(200)]
+    assert 0.2 < np.mean(np.array(few) < 0.9 * usual) < 0.4
 
 
 @pytest.mark.parametrize('side', [192, 224, 448])
