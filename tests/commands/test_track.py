@@ -110,14 +110,21 @@ def test_the_ending_of_the_output_decides_and_nothing_is_replaced_unasked(
 
 def test_time(tmp_path: Path, truth: np.ndarray, segmenter: FakeSegmenter) -> None:
     pytest.importorskip('laptrack', reason='needs the extra [tracking]')
-    result = run(
-        tmp_path / 'image.tif', '-o', tmp_path / 'l.tif', '--along', 't', '--ctc', tmp_path / 'RES'
-    )
+    arguments = (tmp_path / 'image.tif', '-o', tmp_path / 'l.tif')
+    wanted = ('--tracks', tmp_path / 'RES', '--tracks', tmp_path / 'tracks.xml')
+    result = run(*arguments, '--along', 't', *wanted)
     assert result.exit_code == 0, result.output
     assert '3 tracks, 0 divisions' in result.stdout
     assert len((tmp_path / 'RES/res_track.txt').read_text().splitlines()) == 3
-    result = run(tmp_path / 'image.tif', '-o', tmp_path / 'z.tif', '--ctc', tmp_path / 'Z')
+    assert (tmp_path / 'tracks.xml').read_text().count('<TrackID ') == 3
+    # said before the work, not after it
+    encoded = len(segmenter.encoded)
+    result = run(*arguments, '--overwrite', '--along', 't', '--tracks', tmp_path / 'no/t.xml')
+    assert result.exit_code == 1
+    assert 'does not exist' in result.stderr.replace('\n', ' ')
+    result = run(tmp_path / 'image.tif', '-o', tmp_path / 'z.tif', '--tracks', tmp_path / 'Z')
     assert (result.exit_code, (tmp_path / 'Z').exists()) == (2, False)
+    assert len(segmenter.encoded) == encoded
 
 
 @pytest.mark.parametrize(

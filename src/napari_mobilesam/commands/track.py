@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from napari_mobilesam.engine import Annotator
     from napari_mobilesam.engine.stacks import PlaneSeries
+    from napari_mobilesam.engine.stacks.tracking import Tracking
 
 
 class Along(StrEnum):
@@ -87,12 +88,12 @@ def command(
             min=0.1, help='With --along t: pixels that an object moves between frames at most.'
         ),
     ] = 30.0,
-    ctc: Annotated[
-        Path | None,
+    tracks: Annotated[
+        list[Path] | None,
         typer.Option(
-            metavar='DIR',
-            file_okay=False,
-            help='With --along t: write the format of the Cell Tracking Challenge there, too.',
+            metavar='PATH',
+            help='With --along t: write the tracks, too. NAME.xml is for TrackMate, NAME.geff a '
+            'graph, any other name a folder of the Cell Tracking Challenge. May be repeated.',
         ),
     ] = None,
     weights: Weights = None,
@@ -113,15 +114,18 @@ def command(
     from napari_mobilesam.engine.stacks import PlaneSeries
     from napari_mobilesam.exchange import ExchangeError, Segmentation, export, format_of
     from napari_mobilesam.exchange.files import check_target
+    from napari_mobilesam.exchange.track_graph import TrackGrid
+    from napari_mobilesam.exchange.tracks import write_tracks
 
     try:
         # before the work: to learn only afterwards that it was in vain would waste it
         format_of(output)
-        check_target(output, overwrite)
+        for path in (output, *(tracks or ())):
+            check_target(path, overwrite)
     except ExchangeError as error:
         fail(str(error))
-    if ctc is not None and (along is not Along.T or anchors is not None):
-        raise typer.BadParameter('--ctc: expected --along t, and no --anchors.')
+    if tracks and (along is not Along.T or anchors is not None):
+        raise typer.BadParameter('--tracks: expected --along t, and no --anchors.')
     picture = open_stack(image)
     pixels = picture.pixels
     given = None if anchors is None else np.asarray(open_stack(anchors).pixels)
@@ -139,12 +143,14 @@ def command(
     )
     planes = PlaneSeries(PlaneSource(PlaneKey(image.name, (1, 2), (0,)), pixels), 0)
     within = _slices(first, last, len(planes))
+    tracking = None
     if given is not None:
         if not given[within.start : within.stop].any():
             fail(f'{anchors} holds no object from slice {within.start} to {within.stop - 1}.')
         labels = _follow(annotator, planes, given, mode.value, within)
     elif along is Along.T:
-        labels = _track(annotator, planes, min_score, max_gap, max_distance, ctc, within)
+        tracking = _track(annotator, planes, min_score, max_gap, max_distance, within)
+        labels = np.stack([tracking.paint(index, planes.shape) for index in range(len(planes))])
     else:
         labels = _link(annotator, planes, min_score, max_gap, within)
     found = Segmentation(
@@ -162,6 +168,17 @@ def command(
     count = len(found.ids)
     for path in written:
         typer.echo(f'Wrote {path.resolve()}: {count} object{"s" * (count != 1)}')
+    if tracking is not None:
+        rows, columns = picture.scale[-2:]
+        grid = TrackGrid(
+            len(planes), planes.shape, (rows, columns), picture.unit, name=picture.name
+        )
+        for path in tracks or ():
+            try:
+                write_tracks(tracking, path, grid, overwrite=overwrite)
+            except ExchangeError as error:
+                fail(str(error))
+            typer.echo(f'Wrote {path.resolve()}')
 
 
 def _slices(first: int, last: int | None, count: int) -> range:
@@ -230,11 +247,8 @@ def _track(
     min_score: float,
     max_gap: int,
     max_distance: float,
-    ctc: Path | None,
     within: range,
-) -> NDArray[np.int32]:
-    import numpy as np
-
+) -> Tracking:
     from napari_mobilesam.engine.stacks.tracking import (
         TrackingNotInstalledError,
         TrackOptions,
@@ -249,10 +263,4 @@ def _track(
     except TrackingNotInstalledError as error:
         fail(str(error))
     typer.echo(f'{len(tracking.tracks)} tracks, {len(set(tracking.parents.values()))} divisions')
-    if ctc is not None:
-        try:
-            tracking.write_ctc(ctc, len(planes), planes.shape)
-        except (OSError, ValueError) as error:
-            fail(f'cannot write to {ctc}: {error}')
-        typer.echo(f'Wrote {ctc.resolve()}')
-    return np.stack([tracking.paint(index, planes.shape) for index in range(len(planes))])
+    return tracking

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 
 from napari_mobilesam.engine.stacks import MaskPatch
 from napari_mobilesam.engine.stacks.linking import SliceObject
 from napari_mobilesam.engine.stacks.tracking import (
-    Tracking,
     TrackingNotInstalledError,
     TrackOptions,
     track,
@@ -78,23 +75,6 @@ def test_what_is_left_out() -> None:
     assert track({}).tracks == {} == track({0: []}).tracks
     data, graph = track({}).napari()
     assert (data.shape, graph) == ((0, 4), {})
-
-
-def test_the_format_of_the_challenge(tmp_path: Path) -> None:
-    found = track(division())
-    written = found.write_ctc(tmp_path / 'RES', 9, SHAPE)
-    assert len(written) == 10
-    lines = [line.split() for line in (tmp_path / 'RES/res_track.txt').read_text().splitlines()]
-    assert len(lines) == 4
-    for label, first, last, parent in ((int(v) for v in line) for line in lines):
-        for t in range(9):
-            present = (tifffile.imread(tmp_path / f'RES/mask{t:03}.tif') == label).any()
-            assert present == (first <= t <= last)
-        assert parent == found.parents.get(label, 0)
-    many = Tracking({70000: (disc(0, 5, 5),)}, {})
-    with pytest.raises(ValueError, match='room for 65535'):
-        many.write_ctc(tmp_path / 'many', 1, SHAPE)
-    assert not (tmp_path / 'many').exists()
 
 
 def test_without_laptrack(monkeypatch: pytest.MonkeyPatch) -> None:

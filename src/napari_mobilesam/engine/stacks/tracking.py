@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,55 +98,6 @@ class Tracking:
         return np.array(rows, float).reshape(-1, 4), {
             child: [parent] for child, parent in sorted(self.parents.items())
         }
-
-    def write_ctc(self, folder: Path, count: int, shape: tuple[int, int]) -> list[Path]:
-        """Write the tracks in the format of the Cell Tracking Challenge.
-
-        ``maskTTT.tif`` are the labels of the frames, uint16; ``res_track.txt`` has a line ``L B E
-        P`` for each track: id, first frame, last frame, parent or 0.
-
-        Parameters
-        ----------
-        folder : Path
-            Made if need be; files of these names are replaced.
-        count : int
-            Number of frames.
-        shape : tuple of (int, int)
-            Rows and columns of a frame.
-
-        Returns
-        -------
-        list of Path
-            What was written.
-
-        Raises
-        ------
-        ValueError
-            If there are more tracks than the format has ids; nothing is written then.
-        OSError
-            If the folder cannot be written to.
-        """
-        import tifffile
-
-        if max(self.tracks, default=0) > np.iinfo(np.uint16).max:
-            raise ValueError(
-                f'the format of the Cell Tracking Challenge has room for 65535 tracks; got '
-                f'{max(self.tracks)}: leave out short ones by min_frames'
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-        digits = max(3, len(str(count - 1)))
-        written = []
-        for index in range(count):
-            path = folder / f'mask{index:0{digits}}.tif'
-            tifffile.imwrite(path, self.paint(index, shape).astype(np.uint16))
-            written.append(path)
-        lines = [
-            f'{label} {members[0].index} {members[-1].index} {self.parents.get(label, 0)}\n'
-            for label, members in sorted(self.tracks.items())
-        ]
-        table = folder / 'res_track.txt'
-        table.write_text(''.join(lines), encoding='ascii')
-        return [*written, table]
 
 
 def track(
