@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -211,6 +212,44 @@ def test_masks_do_not_grow_into_what_is_under_them() -> None:
     largest = masks[8].patch.area
     assert all(mask.patch.area <= 1.05 * largest for mask in masks.values())
     assert max(masks) <= 14
+
+
+def test_the_next_object_below_is_another_one() -> None:
+    labels = np.zeros((12, 48, 48), np.int32)
+    labels[:6, 18:30, 18:30] = 1
+    labels[6:, 18:30, 20:32] = 2
+    light = np.array([200, 190, 170, 150, 140, 130, 240, 240, 240, 240, 230, 220])
+    picture = np.where(labels > 0, light[:, None, None], 20).astype(np.uint8)
+    for rise, last, reason in ((1.3, 5, StopReason.OTHER), (float('inf'), 11, StopReason.END)):
+        rules = StopRules(max_rise=rise)
+        propagation, _ = start(labels, {1: [0]}, PropagationOptions(rules=rules), picture)
+        list(propagation.run())
+        assert max(propagation.masks(1)) == last
+        assert propagation.stops(1)[-1].reason is reason
+
+
+def test_without_contrast_the_model_s_doubt_ends_an_object(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    labels = np.zeros((8, 48, 48), np.int32)
+    labels[:, 18:30, 18:30] = 1
+    picture = np.where(np.indices(labels.shape)[2] % 12 < 6, 200, 20).astype(np.uint8)
+    picture[:, 0, 0] = range(8)  # slices of their own, not one embedding for all
+    propagation, fake = start(labels, {1: [0]}, picture=picture)
+    scores = iter([0.9, 0.9, 0.8, 0.8, 0.7, 0.7, 0.7])
+    decode_many = fake.decode_many
+
+    def unsure(embedding: Any, prompts: Any, cancel: Any = None) -> Any:
+        score = next(scores)
+        for found in decode_many(embedding, prompts, cancel):
+            logits = np.full((1, 256, 256), -9.0, np.float32)
+            logits[:, 96:160, 96:160] = 9  # where the object is
+            yield replace(found, logits=logits, scores=np.array([score], np.float32))
+
+    monkeypatch.setattr(fake, 'decode_many', unsure)
+    list(propagation.run())
+    assert max(propagation.masks(1)) == 4
+    assert propagation.stops(1)[-1].reason is StopReason.DOUBT
 
 
 def test_fading_light_ends_an_object() -> None:

@@ -41,9 +41,50 @@ def test_reasons(
     assert said is reason
 
 
+@pytest.mark.parametrize(
+    ('contrast', 'dimmest', 'score', 'surest', 'reason'),
+    [
+        # it had dimmed, and is brighter now than where it was given
+        (1.3, 0.6, 0.9, 0.9, StopReason.OTHER),
+        # as bright as before, but not brighter; it never dimmed; it rises by little
+        (1.0, 0.6, 0.9, 0.9, None),
+        (1.5, 0.9, 0.9, 0.9, None),
+        (1.08, 0.84, 0.9, 0.9, None),
+        # where contrast can tell, the model's estimate alone does not
+        (1.0, 1.0, 0.6, 0.9, None),
+        (None, 1.0, 0.6, 0.9, StopReason.DOUBT),
+        (None, 1.0, 0.8, 0.9, None),
+    ],
+)
+def test_another_object_and_doubt(
+    contrast: float | None, dimmest: float, score: float, surest: float, reason: StopReason | None
+) -> None:
+    said = StopRules().check(
+        square(10),
+        square(10),
+        score=score,
+        largest=100,
+        contrast=contrast,
+        shape=(40, 40),
+        dimmest=dimmest,
+        surest=surest,
+    )
+    assert said is reason
+
+
 def test_rules_can_be_turned_off() -> None:
-    rules = StopRules(0, 0, float('inf'), 0, 0)
+    rules = StopRules(0, 0, float('inf'), 0, 0, float('inf'), 0)
     wild = [square(30, 0, 0), square(1, 39, 39)]
     for found in wild:
-        said = rules.check(found, square(10), score=0.0, largest=900, contrast=-5.0, shape=(40, 40))
-        assert said is None
+        for contrast in (-5.0, 5.0, None):
+            said = rules.check(
+                found,
+                square(10),
+                score=0.0,
+                largest=900,
+                contrast=contrast,
+                shape=(40, 40),
+                dimmest=0.1,
+                surest=1.0,
+            )
+            assert said is None

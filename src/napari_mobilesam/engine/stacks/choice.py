@@ -138,20 +138,23 @@ def ask_on_slice(
 
 
 def choose(offers: Sequence[Chosen], shape: MaskPatch) -> Chosen:
-    """Choose the mask that agrees best with the expected shape and with the other masks.
+    """Choose the mask that the model is sure of and that other prompts give as well.
 
-    A mask that only one way of prompting gives, and that looks unlike the slice before, is most
-    likely wrong, however sure the model is of it.
+    Likeness to the expected shape does not decide: the mask that is most like the slice before is
+    the one that follows an object least where it shrinks towards its end. It only tells, together
+    with the other masks, how far the choice is to be trusted.
     """
-    best: Chosen | None = None
+    best, most = None, -np.inf
     for number, offer in enumerate(offers):
         likeness = overlap(offer.patch, shape)
         others = [
             overlap(offer.patch, other.patch) for i, other in enumerate(offers) if i != number
         ]
-        agreement = (likeness + float(np.mean(others))) / 2 if others else likeness
-        if best is None or agreement > best.agreement:
-            best = Chosen(offer.patch, offer.score, agreement, offer.mode)
+        alike = float(np.mean(others)) if others else likeness
+        worth = max(offer.score, 0.0) * alike
+        if worth > most:
+            most = worth
+            best = Chosen(offer.patch, offer.score, (likeness + alike) / 2, offer.mode)
     if best is None:
         raise ValueError('expected at least one mask to choose from; got none')
     return best

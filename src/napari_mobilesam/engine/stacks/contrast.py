@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 # The ring round an object is as wide as this part of its radius.
 _RING = 0.5
 _NARROWEST = 2
-# An object that stands out by less than this part of its surroundings' spread has no contrast.
-_LEAST = 0.5
+# An object that stands out by less than this part of its surroundings' spread has no contrast;
+# from the second on it is so clear that a change of it means something in either direction.
+_LEAST, _CLEAR = 0.5, 1.0
 
 
 class PlaneValues:
@@ -83,6 +84,12 @@ class PlaneValues:
 
 
 def stands_out(contrast: tuple[float, float]) -> bool:
-    """Whether a contrast is clear enough to be followed through a stack."""
+    """Whether a contrast is clear enough to tell where an object fades."""
     difference, spread = contrast
     return abs(difference) > _LEAST * spread and difference != 0
+
+
+def is_clear(contrast: tuple[float, float]) -> bool:
+    """Whether it is so clear that noise does not make it look brighter."""
+    difference, spread = contrast
+    return abs(difference) >= _CLEAR * spread and difference != 0

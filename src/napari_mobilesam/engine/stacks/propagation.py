@@ -23,7 +23,7 @@ from napari_mobilesam.engine.annotator import Annotator
 from napari_mobilesam.engine.cancel import CancelToken
 
 from .choice import Chosen, Expected, Mode, find_on_slice
-from .contrast import PlaneValues, stands_out
+from .contrast import PlaneValues, is_clear, stands_out
 from .patch import MaskPatch, overlap
 from .rules import StopReason, StopRules
 from .series import PlaneSeries
@@ -44,7 +44,7 @@ class PropagationOptions:
     ----------
     mode : {'agreement', 'box', 'mask', 'points'}
         Prompts for the next slice, made of the mask on this one. ``agreement`` tries all three
-        and takes the mask that agrees best with the others and with the slice before.
+        and takes the mask that the model is sure of and that the others agree with.
     rules : StopRules
         When an object has ended.
     reach : float
@@ -137,14 +137,32 @@ class _Track:
     marks: set[int] = field(default_factory=set)
     found: dict[int, SliceMask] = field(default_factory=dict)
     stops: dict[tuple[int, int], Stop] = field(default_factory=dict)
+    # of the anchors, in values of the image, and of what was found, as a part of its anchor's
     contrasts: dict[int, tuple[float, float]] = field(default_factory=dict)
+    relative: dict[int, float] = field(default_factory=dict)
 
     def at(self, index: int) -> SliceMask | None:
         return self.anchors.get(index) or self.found.get(index)
 
+    def dimmest(self, anchor: int, index: int, direction: int) -> float:
+        """Return the weakest contrast between an anchor and a slice, that of the anchor being 1.
+
+        Of an object that does not stand out clearly it is always 1: it rises by chance.
+        """
+        if not is_clear(self.contrasts.get(anchor, (0.0, 0.0))):
+            return 1.0
+        way = range(anchor + direction, index, direction)
+        return min([1.0, *(self.relative[one] for one in way if one in self.relative)])
+
+    def surest(self) -> float:
+        """Return what the model said where it was surest: the median of the three best slices."""
+        scores = sorted((mask.score for mask in self.found.values()), reverse=True)[:3]
+        return float(np.median(scores)) if scores else 0.0
+
     def drop(self, slices: range) -> None:
         for index in slices:
             self.found.pop(index, None)
+            self.relative.pop(index, None)
         # A stop hangs on its anchor; what is next to the dropped slices has to be tried anew.
         edge = range(slices.start - 1, slices.stop + 1)
         self.stops = {
@@ -427,23 +445,29 @@ class Propagation:
         before = track.at(index - way.direction)
         assert before is not None
         masks = (*track.found.values(), *track.anchors.values())
+        contrast = self._contrast(track, way.anchor, choice.patch, values)
         reason = self._options.rules.check(
             choice.patch,
             before.patch,
             score=choice.score,
             largest=max(mask.patch.area for mask in masks),
-            contrast=self._contrast(track, way.anchor, choice.patch, values),
+            contrast=contrast,
             shape=self._planes.shape,
+            dimmest=track.dimmest(way.anchor, index, way.direction),
+            surest=track.surest(),
         )
         if reason is not None:
             return reason
+        if contrast is not None:
+            track.relative[index] = contrast
         return SliceMask(choice.patch, choice.score, confidence, choice.mode)
 
     def _contrast(
         self, track: _Track, anchor: int, patch: MaskPatch, values: PlaneValues
     ) -> float | None:
         """Return the contrast of a mask as a part of that of its anchor, if that has any."""
-        if not self._options.rules.min_contrast or not patch:
+        rules = self._options.rules
+        if not patch or not (rules.min_contrast or np.isfinite(rules.max_rise)):
             return None
         if anchor not in track.contrasts:
             given = PlaneValues(self._planes[anchor])

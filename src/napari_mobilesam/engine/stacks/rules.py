@@ -19,6 +19,13 @@ class StopReason(Enum):
     SCORE = 'the model is unsure of it'
     GROWTH = 'its area jumped up'
     FADED = 'it fades into its surroundings'
+    OTHER = 'another object begins here'
+    DOUBT = 'the model is less sure of it than before'
+
+
+# An object that has dimmed below the first part of its contrast, and comes back above the second,
+# is another one.
+_DIMMED, _BRIGHT = 0.85, 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,12 @@ class StopRules:
         slice that the user gave; 0 turns it off. It is half where a blurred object ends, by the
         usual definition of width; a little less, as masks near the ends come out too large, which
         weakens it. Ignored for objects that do not stand out there.
+    max_rise : float
+        Contrast over the weakest on the way here: an object that had dimmed and becomes brighter
+        than where it was given is the next one above or below it. Infinity turns it off.
+    min_certainty : float
+        For objects whose contrast cannot tell: the model's estimate, as a part of what it was
+        where it was surest, the median of the three best slices; 0 turns it off.
 
     Raises
     ------
@@ -52,14 +65,17 @@ class StopRules:
     max_growth: float = 1.6
     min_area: float = 0.03
     min_contrast: float = 0.4
+    max_rise: float = 1.3
+    min_certainty: float = 0.85
 
     def __post_init__(self) -> None:
-        for name in ('min_overlap', 'min_score', 'min_area', 'min_contrast'):
+        for name in ('min_overlap', 'min_score', 'min_area', 'min_contrast', 'min_certainty'):
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise ValueError(f'{name} is at least 0 and less than 1; got {value}')
-        if not self.max_growth > 1:
-            raise ValueError(f'max_growth is more than 1; got {self.max_growth}')
+        for name in ('max_growth', 'max_rise'):
+            if not getattr(self, name) > 1:
+                raise ValueError(f'{name} is more than 1; got {getattr(self, name)}')
 
     def check(
         self,
@@ -70,6 +86,8 @@ class StopRules:
         largest: int,
         contrast: float | None,
         shape: tuple[int, int],
+        dimmest: float = 1.0,
+        surest: float = 0.0,
     ) -> StopReason | None:
         """Return why an object ends before a mask, or None if it goes on.
 
@@ -87,11 +105,20 @@ class StopRules:
             As a part of the contrast on the slice given; None where it cannot tell.
         shape : tuple of (int, int)
             Rows and columns of the plane.
+        dimmest : float
+            The weakest contrast between the slice given and this one, measured likewise.
+        surest : float
+            The model's estimate where it was surest of the object.
         """
         if found.area <= self.min_area * largest:
             return StopReason.EDGE if before.touches_border(shape) else StopReason.VANISHED
         if self.min_contrast and contrast is not None and contrast < self.min_contrast:
             return StopReason.FADED
+        again = max(_BRIGHT, self.max_rise * dimmest)
+        if contrast is not None and dimmest < _DIMMED and contrast > again:
+            return StopReason.OTHER
+        if contrast is None and score < self.min_certainty * surest:
+            return StopReason.DOUBT
         if score < self.min_score:
             return StopReason.SCORE
         if found.area > self.max_growth * before.area:
