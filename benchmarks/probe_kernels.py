@@ -35,6 +35,12 @@ def main() -> None:
     show('product (4096, 320) x (320, 1280): F.linear', lambda: F.linear(x, weight))
     show('                                   the faster library', lambda: linear(x, weight))
 
+    half = weight.bfloat16()
+    show(
+        '                                   bfloat16, casts and all',
+        lambda: F.linear(x.bfloat16(), half).float(),
+    )
+
     strip, kernel = torch.randn(10, 256, 256), torch.randn(256, 1, 3, 3)
     kept = strip[None].permute(0, 3, 1, 2)
     lost = strip.permute(2, 0, 1)[None]

@@ -38,7 +38,8 @@ from .attention import ImageFromTokens, TokensFromImage, among_tokens, think
 from .crew import Crew
 from .drawing import Drawing
 from .linear import linear
-from .thin import MOST_TOKENS, ImagePart, Seen, ThinTransformer
+from .thin import MOST_TOKENS, Seen, ThinTransformer
+from .thin_cells import ImagePart
 from .upscaling import Upscaling
 
 # Prompts whose tokens are treated together, so that the weights of their MLP are read once for all.

@@ -6,6 +6,7 @@ from mobile_sam.modeling import TinyViT
 
 from .backends import Encode
 from .encoder import FastTinyViT
+from .graphs import Replayed
 from .tuning import Tuning
 
 
@@ -26,4 +27,6 @@ def encoder_form(encoder: Encode, device: str, tuning: Tuning | None = None) -> 
     if isinstance(encoder, TinyViT) and device == 'cpu':
         best = None if tuning is None else tuning.best()
         return (FastTinyViT(encoder), 'torch, strips') if best is None else best
+    if device.startswith('cuda'):
+        return Replayed(encoder), 'torch, CUDA graphs'
     return encoder, 'torch'

@@ -23,7 +23,7 @@ mask prompts (the first block then finds an image of the prompt's own), and pays
 tokens.
 
 Shapes: B prompts, n tokens, N image cells, H heads of width d, C channels; r tokens that matter at
-the end. Cells are the last axis where they are only weighed, as torch's softmax is fast there.
+the end. What is done for the cells is in `thin_cells`.
 """
 
 from __future__ import annotations
@@ -42,69 +42,12 @@ from mobile_sam.modeling.transformer import TwoWayAttentionBlock, TwoWayTransfor
 from .attention import Heads, among_tokens, think
 from .crew import Crew
 from .linear import linear
+from .thin_cells import Between, FirstBlock, ImagePart, SecondBlock, ThinCells, first_look
 
 S = TypeVar('S')
 
 # With more tokens the sums have as many terms as there are channels.
 MOST_TOKENS = 12
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ImagePart:
-    """What is known of some cells of an image before any prompt: 8 KB for each.
-
-    Attributes
-    ----------
-    keys0, queries0
-        Projections in the first block, (H, d, N); `values0` (H, N, d).
-    square1, answers1
-        |R|² (N), and the products of R with what the image may take from tokens, (H, d, N).
-    keys1, queries1, values1
-        Projections of R in the second block.
-    square2, offset2, answers2
-        |S|² and 2 S · c, (N), and products of S with what may be taken in both blocks, (2H, d, N).
-    keys2, values2
-        Projections of S in the last attention.
-    upscaled
-        (N, 4c): S through the first step of the upscaling, without its bias.
-    encoded_keys1, encoded_queries1, encoded_keys2
-        Of the positional encoding and biases, (H, d, N): the same for all images.
-    """
-
-    keys0: Tensor
-    queries0: Tensor
-    values0: Tensor
-    square1: Tensor
-    answers1: Tensor
-    keys1: Tensor
-    queries1: Tensor
-    values1: Tensor
-    square2: Tensor
-    offset2: Tensor
-    answers2: Tensor
-    keys2: Tensor
-    values2: Tensor
-    upscaled: Tensor
-    encoded_keys1: Tensor
-    encoded_queries1: Tensor
-    encoded_keys2: Tensor
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ThinCells:
-    """Some cells after the transformer, for one prompt.
-
-    Attributes
-    ----------
-    weights
-        (N, 2 H n): D1 · W1 and W2.
-    scale1, scale2
-        D1 and D2, (N).
-    """
-
-    weights: Tensor
-    scale1: Tensor
-    scale2: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -250,7 +193,7 @@ class ThinTransformer:
 
         queries = among_tokens(first, tokens, tokens)
         asked0 = look0.queries(queries + tokens)
-        (taken,) = self._looked(lambda part: [_first_look(part, one) for one in asked0], image)
+        taken = self._looked(lambda part: [first_look(part, one) for one in asked0], image)
         queries = think(first, queries, look0.out(taken, self._value_bias0), self._mlps[0])
 
         keys = answer1.by_head(answer1.attention.k_proj(queries + tokens))
@@ -260,17 +203,18 @@ class ThinTransformer:
         asked1 = look1.queries(queries + tokens)
         looks = torch.cat([vectors1, _per_head(asked1, self._key1)], 1)
         steps1 = [
-            _Step1(*each, channels, first.norm4.eps)
+            FirstBlock(*each, channels, first.norm4.eps)
             for each in zip(keys, 2 * values1, asked1, looks @ vectors1.mT, strict=True)
         ]
-        between: list[list[_Between]] = [[] for _ in image]
+        between: list[list[Between]] = [[] for _ in image]
 
-        def second_look(number: int) -> list[tuple[Tensor, ...]]:
+        def second_look(number: int) -> list[Tensor]:
             found = [step(image[number]) for step in steps1]
             between[number].extend(state for state, _ in found)
             return [looked for _, looked in found]
 
-        taken, sums = self._looked(second_look, range(len(image)))
+        looked = self._looked(second_look, range(len(image)))
+        taken, sums = looked.tensor_split([look1.width], -1)
         taken = taken + self._of_sums(look1, sums, vectors1, self._value1)
         queries = think(second, queries, look1.out(taken, self._value_bias1), self._mlps[1])
 
@@ -288,7 +232,7 @@ class ThinTransformer:
         )
         looks = torch.cat([vectors[:, :-1], _per_head(asked2, self._key2)], 1)
         steps2 = [
-            _Step2(*each, channels, second.norm4.eps, self._constant_square)
+            SecondBlock(*each, channels, second.norm4.eps, self._constant_square)
             for each in zip(
                 keys,
                 _per_head(keys, self._query1) @ vectors1.mT,
@@ -300,7 +244,7 @@ class ThinTransformer:
         ]
         cells: list[list[ThinCells]] = [[] for _ in image]
 
-        def last_look(number: int) -> list[tuple[Tensor, ...]]:
+        def last_look(number: int) -> list[Tensor]:
             found = [
                 step(image[number], state)
                 for step, state in zip(steps2, between[number], strict=True)
@@ -308,7 +252,8 @@ class ThinTransformer:
             cells[number].extend(state for state, _ in found)
             return [looked for _, looked in found]
 
-        taken, sums = self._looked(last_look, range(len(image)))
+        looked = self._looked(last_look, range(len(image)))
+        taken, sums = looked.tensor_split([look2.width], -1)
         taken = taken + self._of_sums(look2, sums, vectors, self._value2)
         wanted = self._norm(wanted + look2.out(taken, self._value_bias2))
         seen = [Seen(vectors[prompt], [part[prompt] for part in cells]) for prompt in range(batch)]
@@ -332,22 +277,17 @@ class ThinTransformer:
 
         return step
 
-    def _looked(
-        self, look: Callable[[S], list[tuple[Tensor, ...]]], parts: Sequence[S]
-    ) -> list[Tensor]:
+    def _looked(self, look: Callable[[S], list[Tensor]], parts: Sequence[S]) -> Tensor:
         """Let tokens look at all parts; join what they take of each, (B, H, n, ·).
 
-        A part gives, by prompt, the highest scores (H, n, 1), the sums of the exponentials, and
-        sums that these weigh: with the highest scores of all parts they can be added up.
+        A part gives, by prompt, the highest scores, the sums of the exponentials, and sums that
+        these weigh, as one (H, n, 2 + ·): with the highest scores of all parts they add up.
         """
-        by_part = self._crew.share(look, parts)
-        highest, total, *sums = (
-            torch.stack([torch.stack(values) for values in each])
-            for each in zip(*(zip(*prompts, strict=True) for prompts in by_part), strict=True)
-        )
+        found = torch.stack(self._crew.share(lambda part: torch.stack(look(part)), parts))
+        highest, total, sums = found[..., :1], found[..., 1:2], found[..., 2:]
         weights = (highest - highest.amax(0)).exp_()
         weights /= (weights * total).sum(0)
-        return [(weights * each).sum(0) for each in sums]
+        return (weights * sums).sum(0)
 
     def _of_sums(self, heads: Heads, sums: Tensor, vectors: Tensor, weight: Tensor) -> Tensor:
         """Project sums of vectors, by their weights (B, H, n, ·), to values (B, H, n, d)."""
@@ -386,141 +326,6 @@ class _SharedMLP:
 
         first, *others = self._crew.share(some, self._shares)
         return sum(others, first + self._bias)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Between:
-    """Some cells between the two blocks: D1 W1 in both layouts, and D1."""
-
-    weights: Tensor  # (H n, N)
-    by_cell: Tensor  # (N, 2 H n), the second half still empty
-    scale: Tensor
-
-
-def _first_look(part: ImagePart, asked: Tensor) -> tuple[Tensor, ...]:
-    """Look with queries (H, n, d) at the bare image."""
-    scores = torch.bmm(asked, part.keys0)
-    highest = scores.amax(-1, keepdim=True)
-    shares = scores.sub_(highest).exp_()
-    return highest, shares.sum(-1, keepdim=True), torch.bmm(shares, part.values0)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Step1:
-    """The cells look at the tokens of a prompt, and the tokens look again.
-
-    Attributes
-    ----------
-    keys, values, asked
-        Of the first block's tokens, twice the values, and queries of the second, (H, n, d).
-    products
-        (2 H n, H n): A1 A1^T, and the second look's queries with A1.
-    channels, norm_eps
-        Of the norm in between.
-    """
-
-    keys: Tensor
-    values: Tensor
-    asked: Tensor
-    products: Tensor
-    channels: int
-    norm_eps: float
-
-    def __call__(self, part: ImagePart) -> tuple[_Between, tuple[Tensor, ...]]:
-        rows = self.keys.shape[0] * self.keys.shape[1]
-        shares = torch.bmm(self.keys, part.queries0).softmax(1).flatten(0, 1)  # W1
-        by_cell = shares.T.contiguous()
-        known = linear(by_cell, self.products)
-        square = (known[:, :rows] * by_cell).sum(1).add_(part.square1)
-        crossed = torch.bmm(self.values, part.answers1).flatten(0, 1)
-        square += crossed.mul_(shares).sum(0)
-        scale = _norm_scale(square, self.channels, self.norm_eps)
-        weights = shares.mul_(scale)
-        wide = weights.new_empty(len(scale), 2 * rows)
-        torch.mul(by_cell, scale[:, None], out=wide[:, :rows])
-
-        scores = torch.bmm(self.asked, part.keys1)
-        scores.view(rows, -1).add_(known[:, rows:].T)
-        scores.mul_(scale).baddbmm_(self.asked, part.encoded_keys1)
-        highest = scores.amax(-1, keepdim=True)
-        looked = scores.sub_(highest).exp_()
-        total = looked.sum(-1, keepdim=True)
-        sums = torch.unflatten(looked.view(rows, -1) @ weights.T, 0, scores.shape[:2])
-        taken = torch.bmm(looked.mul_(scale), part.values1)
-        return _Between(weights, wide, scale), (highest, total, taken, sums)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Step2:
-    """The same in the second block, and the last look of the tokens that matter.
-
-    Attributes
-    ----------
-    keys
-        Of the second block's tokens, (H, n, d).
-    crossed
-        (H n, H n): these keys with A1.
-    values
-        (2H, n, d): twice the values of both blocks.
-    asked
-        Queries of the last look, (H, r, d).
-    products
-        (2 H n + H r, 2 H n + 1): vectors and queries with vectors.
-    channels, norm_eps, constant_square
-        Of the norm, and |c|².
-    """
-
-    keys: Tensor
-    crossed: Tensor
-    values: Tensor
-    asked: Tensor
-    products: Tensor
-    channels: int
-    norm_eps: float
-    constant_square: float
-
-    def __call__(self, part: ImagePart, between: _Between) -> tuple[ThinCells, tuple[Tensor, ...]]:
-        heads, count = self.keys.shape[:2]
-        rows, scale1 = heads * count, between.scale
-        scores = torch.bmm(self.keys, part.queries1).mul_(scale1)
-        scores.baddbmm_(self.keys, part.encoded_queries1)
-        scores.view(rows, -1).addmm_(self.crossed, between.weights)
-        shares = scores.softmax(1).view(rows, -1)  # W2
-        by_cell = between.by_cell
-        by_cell[:, rows:] = shares.T
-
-        # The constant's share of all this is the same in each cell.
-        offset = self.products[:, -1].clone()
-        offset[: 2 * rows] *= 2
-        known = linear(by_cell, self.products[:, :-1].contiguous(), offset)
-        square = (known[:, : 2 * rows] * by_cell).sum(1)
-        crossed = torch.bmm(self.values, part.answers2)
-        first = crossed[:heads].view(rows, -1).mul_(between.weights).sum(0)
-        first.add_(crossed[heads:].view(rows, -1).mul_(shares).sum(0))
-        # D1 · (2 S · c + D1 |S|² + the products of S with the sums)
-        square.add_(first.add_(part.offset2).addcmul_(scale1, part.square2).mul_(scale1)).add_(
-            self.constant_square
-        )
-        scale2 = _norm_scale(square, self.channels, self.norm_eps)
-
-        scores = torch.bmm(self.asked, part.keys2).mul_(scale1)
-        scores.view(-1, len(scale1)).add_(known[:, 2 * rows :].T)
-        scores.mul_(scale2).baddbmm_(self.asked, part.encoded_keys2)
-        highest = scores.amax(-1, keepdim=True)
-        looked = scores.sub_(highest).exp_()
-        total = looked.sum(-1, keepdim=True)
-        looked.mul_(scale2)
-        flat = looked.view(-1, len(scale1))
-        of_constant = flat.sum(1, keepdim=True)
-        sums = torch.cat([flat @ between.weights.T, flat @ shares.T, of_constant], 1)
-        taken = torch.bmm(looked.mul_(scale1), part.values2)
-        sums = torch.unflatten(sums, 0, scores.shape[:2])
-        return ThinCells(by_cell, scale1, scale2), (highest, total, taken, sums)
-
-
-def _norm_scale(square: Tensor, channels: int, eps: float) -> Tensor:
-    """Turn the square of the length about the mean into the factor of a norm, in place."""
-    return square.mul_(1 / channels).add_(eps).rsqrt_()
 
 
 def _centred(x: Tensor) -> Tensor:

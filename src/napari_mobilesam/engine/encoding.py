@@ -116,7 +116,9 @@ class SamEncoding:
 
         if not self._half:
             return self._encode(batch)
-        with torch.autocast(self._device.partition(':')[0], torch.bfloat16):
+        # Each weight is used once, and what is kept from call to call cannot be recorded.
+        kind = self._device.partition(':')[0]
+        with torch.autocast(kind, torch.bfloat16, cache_enabled=False):
             return self._encode(batch)
 
     def _prepare(self, picture: torch.Tensor) -> torch.Tensor:
