@@ -100,7 +100,6 @@ def write_geff(tracking: Tracking, path: Path, grid: TrackGrid, *, overwrite: bo
     try:
         from geff import GeffMetadata
         from geff.core_io import write_arrays
-        from geff_spec import Axis
     except ImportError:
         raise ExchangeError(
             'GEFF needs the package geff, which is not installed: '
@@ -119,7 +118,7 @@ def write_geff(tracking: Tracking, path: Path, grid: TrackGrid, *, overwrite: bo
     metadata = GeffMetadata(
         directed=True,
         axes=[
-            Axis(name=name, type='time' if name == 't' else 'space', unit=unit)
+            {'name': name, 'type': 'time' if name == 't' else 'space', 'unit': unit}
             for name, unit in units.items()
         ],
         node_props_metadata={},
