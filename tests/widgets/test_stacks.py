@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import FakeSegmenter
+from napari.layers import Tracks
 from pictures import RADIUS, disc, stack
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_mobilesam.engine import IntensityMapping
 from napari_mobilesam.layers import PictureChoice
@@ -381,6 +382,55 @@ def test_find_on_all_slices_choose_thresholds_and_add(stage: Callable[..., Stage
     find.discard.click()
     at.rest()
     assert not drawn.data.any()
+
+
+def test_find_through_time_gives_tracks(
+    stage: Callable[..., Stage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip('laptrack', reason='needs the extra [tracking]')
+    at = stage()
+    find = at.panel.find
+    find.scope.setCurrentIndex(2)
+    find.run.click()
+    at.rest()
+    assert find.links.isVisibleTo(find)
+    assert not find.save.isVisibleTo(find)
+    decoded = at.bench.decoded
+    find.links.setCurrentIndex(1)
+    at.rest()
+    assert at.bench.decoded == decoded
+    assert find.save.isVisibleTo(find)
+    assert not find.overlap.isVisibleTo(find)
+    assert 'Found 3 tracks, 0 divisions' in at.words
+    find.distance.setValue(0.5)  # they move by 2 rows: nothing is the same any more
+    at.rest()
+    assert find.commit.text() == 'Add 0 objects'
+    find.distance.setValue(30)
+    at.rest()
+
+    def choose(*_: object) -> tuple[str, str]:
+        return str(tmp_path / 'tracks'), 'TrackMate (*.xml)'
+
+    monkeypatch.setattr(QFileDialog, 'getSaveFileName', choose)
+    find.save.click()
+    at.rest()
+    assert (tmp_path / 'tracks.xml').read_text().count('<TrackID ') == 3
+    find.commit.click()
+    at.rest()
+    assert len(at.controller.objects) == 3
+    (layer,) = [one for one in at.bench.viewer.layers if isinstance(one, Tracks)]
+    assert 'a layer of their own' in at.words
+    assert layer.data.shape == (3 * COUNT, 4)
+    for label, *place in layer.data.round().astype(int):
+        assert at.controller.labels.data[tuple(place)] == label
+
+
+def test_a_slider_called_time_suggests_tracks(stage: Callable[..., Stage]) -> None:
+    at = stage()
+    assert not at.stacks.place.through_time
+    at.stacks.place.axes = [(0, 'T', COUNT)]
+    at.stacks.place.changed.emit()
+    assert at.panel.find.links.currentData() is True
 
 
 def test_find_on_one_slice_and_on_some(stage: Callable[..., Stage]) -> None:

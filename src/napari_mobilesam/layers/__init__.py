@@ -47,6 +47,7 @@ from .prompts import (
     shapes_on_plane,
 )
 from .stacks import go_to_slice, label_slices, slider_axes
+from .tracks import add_tracks, track_grid
 
 __all__ = [
     'AREAS',
@@ -60,6 +61,7 @@ __all__ = [
     'PictureChoice',
     'Samples',
     'add_picture',
+    'add_tracks',
     'area_text',
     'channels_of',
     'copy_transform',
@@ -90,6 +92,7 @@ __all__ = [
     'size_text',
     'slider_axes',
     'spatial_keywords',
+    'track_grid',
     'unit_of',
     'unwrap',
     'visible_frame',

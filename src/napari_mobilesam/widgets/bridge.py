@@ -25,6 +25,7 @@ LANES = (
     'embed',
     'thumbnail',
     'link',
+    'tracks',
     'follow',
     'find',
     'ahead',

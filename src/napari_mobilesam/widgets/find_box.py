@@ -6,6 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QPushButton, QSpinBox, QWidget
 
 from napari_mobilesam.engine.stacks.linking import LinkOptions
+from napari_mobilesam.engine.stacks.tracking import TrackOptions
 
 from .choice_combo import ChoiceCombo
 from .progress_row import ProgressRow
@@ -20,6 +21,10 @@ KINDS = (
     ('dark', 'Dark objects', 'Objects darker than what is around them'),
     ('grid', 'Anything', 'Whatever a grid of points finds: slower, and needs no contrast'),
 )
+LINKS = (
+    (False, 'Objects in 3D', 'What overlaps from slice to slice is one object'),
+    (True, 'Tracks in time', 'Objects that move, divide, and may be missing for a frame'),
+)
 
 
 class FindBox(QWidget):
@@ -31,16 +36,17 @@ class FindBox(QWidget):
         Look on these slices (None for all) for this kind of objects.
     stopped
         Stop, and keep what is done.
-    options_chosen (LinkOptions)
-        Other thresholds.
-    commit_clicked, discard_clicked
+    options_chosen (LinkOptions, TrackOptions or None)
+        Other thresholds; the second where it is through time.
+    commit_clicked, discard_clicked, save_clicked
     """
 
     run_clicked = Signal(object, str)
     stopped = Signal()
-    options_chosen = Signal(object)
+    options_chosen = Signal(object, object)
     commit_clicked = Signal()
     discard_clicked = Signal()
+    save_clicked = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,6 +74,19 @@ class FindBox(QWidget):
         self.slices = QSpinBox()
         self.slices.setRange(1, 1000)
         self.slices.setValue(LinkOptions().min_slices)
+        self.links = ChoiceCombo('What objects of several slices are', LINKS)
+        self.distance = QDoubleSpinBox()
+        self.distance.setRange(0.1, 10_000)
+        self.distance.setDecimals(1)
+        self.distance.setValue(TrackOptions().max_distance)
+        self.distance.setSuffix(' px')
+        self.gap = QSpinBox()
+        self.gap.setRange(0, 100)
+        self.gap.setValue(TrackOptions().max_gap)
+        self.save = QPushButton('Save tracks…')
+        self.save.setToolTip(
+            'For TrackMate (.xml), as a graph (.geff), or a folder of the Cell Tracking Challenge'
+        )
         self.commit = QPushButton()
         self.discard = QPushButton('Discard')
         self._lay_out()
@@ -88,6 +107,7 @@ class FindBox(QWidget):
         grid.addWidget(self.last, 1, 1)
         grid.addWidget(self.run, 2, 0, 1, 2)
         grid.addWidget(self.row, 3, 0, 1, 2)
+        grid.addWidget(self.links, 4, 0, 1, 2)
         self._thresholds: list[QWidget] = []
         for number, (title, box, hint) in enumerate(
             (
@@ -95,8 +115,10 @@ class FindBox(QWidget):
                 ('Area from', self.area, 'Leave out smaller masks'),
                 ('Overlap from', self.overlap, 'Masks of two slices that overlap so much are one'),
                 ('Slices from', self.slices, 'Leave out objects on fewer slices'),
+                ('Moves up to', self.distance, 'How far a centre moves from frame to frame'),
+                ('Gaps up to', self.gap, 'On so many frames an object may be missing'),
             ),
-            4,
+            5,
         ):
             label = QLabel(title)
             label.setBuddy(box)
@@ -106,16 +128,19 @@ class FindBox(QWidget):
             grid.addWidget(label, number, 0)
             grid.addWidget(box, number, 1)
             self._thresholds += [label, box]
-        grid.addWidget(self.commit, 8, 0)
-        grid.addWidget(self.discard, 8, 1)
+        grid.addWidget(self.commit, 11, 0)
+        grid.addWidget(self.discard, 11, 1)
+        grid.addWidget(self.save, 12, 0, 1, 2)
         grid.setRowStretch(9, 1)  # room that is left over while others hide is no gap between
 
     def _connect(self) -> None:
         self.scope.currentIndexChanged.connect(self._show_scope)
         self.run.clicked.connect(self._run)
         self.row.clicked.connect(lambda _n: self.stopped.emit())
-        for box in (self.score, self.area, self.overlap, self.slices):
-            box.valueChanged.connect(lambda _value: self.options_chosen.emit(self.options))
+        for box in (self.score, self.area, self.overlap, self.slices, self.distance, self.gap):
+            box.valueChanged.connect(lambda _value: self._choose())
+        self.links.currentIndexChanged.connect(lambda _index: self._choose())
+        self.save.clicked.connect(lambda: self.save_clicked.emit())
         self.commit.clicked.connect(lambda: self.commit_clicked.emit())
         self.discard.clicked.connect(lambda: self.discard_clicked.emit())
 
@@ -128,6 +153,22 @@ class FindBox(QWidget):
             min_overlap=self.overlap.value(),
             min_slices=1 if self._single else self.slices.value(),
         )
+
+    @property
+    def through_time(self) -> TrackOptions | None:
+        """How objects are followed through time; None where they are linked to stacks."""
+        if self._single or not self.links.currentData():
+            return None
+        return TrackOptions(
+            max_distance=self.distance.value(),
+            max_gap=self.gap.value(),
+            min_score=self.score.value(),
+            min_frames=self.slices.value(),
+        )
+
+    def show_time(self, through_time: bool) -> None:
+        """Suggest what the slider is."""
+        self.links.setCurrentIndex(self.links.findData(through_time))
 
     def show_count(self, count: int) -> None:
         """Show how many slices there are."""
@@ -147,10 +188,18 @@ class FindBox(QWidget):
 
     def show_found(self, count: int) -> None:
         """Show how many objects pass; negative where nothing was looked for."""
+        many, time = not self._single, self.through_time is not None
         for widget in (*self._thresholds, self.commit, self.discard):
             widget.setVisible(count >= 0)
-        for widget in self._thresholds[4:]:
-            widget.setVisible(count >= 0 and not self._single)
+        for widgets, shown in (
+            ([self.links], many),
+            (self._thresholds[4:6], many and not time),
+            (self._thresholds[6:8], many),
+            ([*self._thresholds[8:], self.save], time),
+        ):
+            for widget in widgets:
+                widget.setVisible(count >= 0 and shown)
+        self.save.setEnabled(count > 0)
         self.commit.setText(f'Add {count} objects' if count != 1 else 'Add 1 object')
         self.commit.setEnabled(count > 0)
 
@@ -159,10 +208,13 @@ class FindBox(QWidget):
         self.first.setVisible(ranged)
         self.last.setVisible(ranged)
 
+    def _choose(self) -> None:
+        self.options_chosen.emit(self.options, self.through_time)
+
     def _run(self) -> None:
         scope = self.scope.currentData()
         first, last = sorted((self.first.value(), self.last.value()))
         slices = {'slice': [self._here], 'range': list(range(first, last + 1)), 'all': None}[scope]
         self._single = slices is not None and len(slices) == 1
-        self.options_chosen.emit(self.options)
+        self._choose()
         self.run_clicked.emit(slices, self.kind.currentData())

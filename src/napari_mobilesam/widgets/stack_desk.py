@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QFileDialog
 
 from .stack_panel import StackPanel
 
@@ -13,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .controller import AnnotatorController
+# What the file dialog offers, and how such names end.
+TRACK_FILES = {
+    'TrackMate (*.xml)': '.xml',
+    'Graph Exchange File Format (*.geff)': '.geff',
+    'Cell Tracking Challenge, a folder (*)': '',
+}
 
 
 class StackDesk(QObject):
@@ -56,6 +64,7 @@ class StackDesk(QObject):
         find.options_chosen.connect(stacks.finding.set_options)
         find.commit_clicked.connect(stacks.finding.commit)
         find.discard_clicked.connect(stacks.finding.discard)
+        find.save_clicked.connect(self._save_tracks)
 
     def _connect_shown(self) -> None:
         stacks, panel = self._stacks, self.panel
@@ -86,6 +95,7 @@ class StackDesk(QObject):
     def _show_stack(self) -> None:
         place, panel = self._stacks.place, self.panel
         panel.show_stack(place.axes, place.axis, place.position, place.problem)
+        panel.find.show_time(place.through_time)
         for show in (panel.show_embedding, panel.show_following, panel.find.show_running):
             show(False)
 
@@ -110,6 +120,16 @@ class StackDesk(QObject):
         selected = self._selected()
         self._label = selected[0] if selected else 0
         self._stacks.propagate(which, selected, direction, mode)
+
+    def _save_tracks(self) -> None:
+        name, kind = QFileDialog.getSaveFileName(
+            self.panel.window(), 'Save tracks', 'tracks.xml', ';;'.join(TRACK_FILES)
+        )
+        if name:
+            path = Path(name)
+            self._stacks.finding.save_tracks(
+                path if path.suffix else path.with_suffix(TRACK_FILES.get(kind, ''))
+            )
 
     def _edit(self, action: str, which: str) -> None:
         stacks = self._stacks

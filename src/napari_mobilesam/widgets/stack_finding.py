@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
@@ -13,8 +14,10 @@ from napari_mobilesam.engine import SegmentedObject
 from napari_mobilesam.engine.stacks.detectors import Detector, detector
 from napari_mobilesam.engine.stacks.linking import Linked, LinkOptions, SliceObject, link
 from napari_mobilesam.engine.stacks.patch import MaskPatch
+from napari_mobilesam.engine.stacks.tracking import Tracking, TrackOptions, track
 from napari_mobilesam.engine.stacks.volume import VolumeSegmentation, VolumeStep
 from napari_mobilesam.engine.stacks.writing import NewObjects, plan_slices, write_linked
+from napari_mobilesam.exchange.tracks import write_tracks
 from napari_mobilesam.layers import NotAnnotatable
 
 from .stack_work import StackWork
@@ -80,6 +83,8 @@ class StackFinding(QObject):
         self._committer = committer
         self._place = place
         self._options = LinkOptions()
+        self._time: TrackOptions | None = None
+        self._tracking: Tracking | None = None
         self._search: _Search | None = None
         self._slices: tuple[int, ...] = ()
         self._objects: list[Linked] = []
@@ -155,14 +160,28 @@ class StackFinding(QObject):
         self.status_changed.emit('Looking for objects…', 'busy')
         self.work.start(steps)
 
-    def set_options(self, options: LinkOptions) -> None:
-        """Apply other thresholds to what was found."""
-        if options != self._options:
-            self._options = options
+    def set_options(self, options: LinkOptions, time: TrackOptions | None = None) -> None:
+        """Apply other thresholds to what was found; with `time` it becomes tracks."""
+        if (options, time) != (self._options, self._time):
+            self._options, self._time = options, time
             if self._slices and not self.work.running:
                 self._link()
             elif self._slices:
                 self.linked.emit(0)
+
+    def save_tracks(self, path: Path) -> None:
+        """Write the tracks that were found, in the format that the name asks for."""
+        tracking, grid = self._tracking, self._place.track_grid()
+        if tracking is None or grid is None:
+            self.status_changed.emit('There are no tracks yet: find objects first.', 'warning')
+            return
+        self.status_changed.emit(f'Writing {len(tracking.tracks)} tracks…', 'busy')
+        self._bridge.submit(
+            'tracks',
+            lambda _cancel: write_tracks(tracking, path, grid, overwrite=True),
+            lambda _none: self.status_changed.emit(f'The tracks are in {path}.', 'ready'),
+            self._on_error,
+        )
 
     def commit(self) -> None:
         """Put what passes the thresholds into the labels, where nothing is yet, as one step."""
@@ -208,16 +227,18 @@ class StackFinding(QObject):
         if self._search is None:
             return
         wanted = {i: self._search.found[i] for i in self._slices if i in self._search.found}
-        options = self._options
+        options, time = self._options, self._time
         self._bridge.submit(
-            'link', lambda _cancel: _linked(wanted, options), self._on_linked, self._on_error
+            'link', lambda _cancel: _linked(wanted, options, time), self._on_linked, self._on_error
         )
 
-    def _on_linked(self, found: tuple[list[Linked], dict[int, list[MaskPatch]]]) -> None:
-        self._objects, self._masks = found
-        count = len(self._objects)
+    def _on_linked(self, found: _Found) -> None:
+        self._objects, self._masks, self._tracking = found.objects, found.masks, found.tracking
+        count, what = len(self._objects), 'objects'
+        if found.tracking is not None:
+            what = f'tracks, {len(set(found.tracking.parents.values()))} divisions'
         self.status_changed.emit(
-            f'Found {count} objects: choose thresholds, then put them into the labels.', 'ready'
+            f'Found {count} {what}: choose thresholds, then put them into the labels.', 'ready'
         )
         self.linked.emit(count)
 
@@ -251,9 +272,13 @@ class StackFinding(QObject):
         if step is None:
             self.status_changed.emit('All of these pixels belong to other objects.', 'warning')
         elif committer.perform(step):
+            tracking = self._tracking
+            shown = tracking is not None and self._place.show_tracks(tracking.renumbered(first))
             self._show_nothing()
+            beside = ' Their tracks are a layer of their own.' if shown else ''
             self.status_changed.emit(
-                f'{len(records)} objects are in the labels. Ctrl+Z takes them back.', 'ready'
+                f'{len(records)} objects are in the labels. Ctrl+Z takes them back.{beside}',
+                'ready',
             )
 
     def _on_failed(self, why: str) -> None:
@@ -264,16 +289,34 @@ class StackFinding(QObject):
         self.status_changed.emit(f'That failed: {error}', 'warning')
 
     def _show_nothing(self) -> None:
-        self._slices, self._objects, self._masks = (), [], None
+        self._slices, self._objects, self._masks, self._tracking = (), [], None, None
         self.linked.emit(-1)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """What passes the thresholds, by object and by slice; through time as tracks, too."""
+
+    objects: list[Linked]
+    masks: dict[int, list[MaskPatch]]
+    tracking: Tracking | None
+
+
 def _linked(
-    found: dict[int, tuple[SliceObject, ...]], options: LinkOptions
-) -> tuple[list[Linked], dict[int, list[MaskPatch]]]:
-    objects = link(found, options)
+    found: dict[int, tuple[SliceObject, ...]], options: LinkOptions, time: TrackOptions | None
+) -> _Found:
+    tracking = None
+    if time is None:
+        objects = link(found, options)
+    else:
+        large = {
+            index: [one for one in present if one.patch.area >= options.min_area]
+            for index, present in found.items()
+        }
+        tracking = track(large, time)
+        objects = tracking.linked()
     masks: dict[int, list[MaskPatch]] = {}
     for one in sorted(objects, key=lambda one: one.score):
         for index, patch in one.masks().items():
             masks.setdefault(index, []).append(patch)
-    return objects, masks
+    return _Found(objects, masks, tracking)

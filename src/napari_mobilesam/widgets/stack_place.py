@@ -9,10 +9,12 @@ from qtpy.QtCore import QObject, Signal
 from napari_mobilesam.engine.stacks import PlaneSeries
 from napari_mobilesam.layers import (
     NotAnnotatable,
+    add_tracks,
     go_to_slice,
     label_slices,
     plane_key,
     slider_axes,
+    track_grid,
 )
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     from napari_mobilesam.engine import PlaneKey, PlaneSource
     from napari_mobilesam.engine.stacks.slicing import LabelSlices
+    from napari_mobilesam.engine.stacks.tracking import Tracking
+    from napari_mobilesam.exchange.track_graph import TrackGrid
 
 
 class StackPlace(QObject):
@@ -102,6 +106,25 @@ class StackPlace(QObject):
             raise NotAnnotatable('There is no stack here: open an image with a slider.')
         key = plane_key(self._image, self._viewer.dims)
         return label_slices(labels, self._image, key, self.axis, self._viewer.dims)
+
+    @property
+    def through_time(self) -> bool:
+        """Whether the slider is one of time, as far as its name says that."""
+        names = {number: name for number, name, _ in self.axes}
+        return self.axis is not None and names.get(self.axis, '').lower() in ('t', 'time', 'frame')
+
+    def track_grid(self) -> TrackGrid | None:
+        """Say on what tracks along the slider lie."""
+        if self._image is None or self._key is None or self.axis is None:
+            return None
+        return track_grid(self._image, self._key, self.axis)
+
+    def show_tracks(self, tracking: Tracking) -> bool:
+        """Add a layer of tracks; False where napari has none that lie so."""
+        if self._image is None or self._key is None or self.axis is None:
+            return False
+        layer = add_tracks(self._viewer, self._image, self._key, self.axis, tracking)
+        return layer is not None
 
     def _slider(self, before: PlaneKey | None, now: PlaneKey) -> int | None:
         """Return the axis that was moved along last, or else the longest."""

@@ -65,6 +65,17 @@ def test_gaps() -> None:
     assert len(track(frames, TrackOptions(max_gap=0)).tracks) == 2
 
 
+def test_tracks_as_objects_of_labels() -> None:
+    frames = {t: [disc(t, 30, 20 + 3 * t)] for t in range(5) if t != 2}
+    (one,) = track(frames).linked()
+    assert one.at(2) is None
+    assert sorted(one.masks()) == [0, 1, 3, 4]
+    found = track(division())
+    later = found.renumbered(41)
+    assert set(later.tracks) == {label + 40 for label in found.tracks}
+    assert later.parents == {c + 40: p + 40 for c, p in found.parents.items()}
+
+
 def test_what_is_left_out() -> None:
     frames = division()
     frames[3].append(disc(3, 40, 70))

@@ -78,9 +78,12 @@ class Linked:
     ----------
     members : tuple of SliceObject
         What it was linked from, by ascending slice.
+    filled : bool
+        Whether it is interpolated on slices between them; what is missing for a time is not.
     """
 
     members: tuple[SliceObject, ...]
+    filled: bool = True
 
     @property
     def score(self) -> float:
@@ -101,7 +104,7 @@ class Linked:
     def at(self, index: int) -> MaskPatch | None:
         """Return its mask on a slice, filled in where it is missing between two others."""
         for before, after in zip(self.members, self.members[1:], strict=False):
-            if before.index < index < after.index:
+            if self.filled and before.index < index < after.index:
                 part = (index - before.index) / (after.index - before.index)
                 return between(before.patch, after.patch, part)
         for member in self.members:
@@ -114,7 +117,7 @@ class Linked:
         masks = {self.first: self.members[0].patch}
         for before, after in zip(self.members, self.members[1:], strict=False):
             gap = after.index - before.index
-            for index in range(before.index + 1, after.index):
+            for index in range(before.index + 1, after.index) if self.filled else ():
                 masks[index] = between(before.patch, after.patch, (index - before.index) / gap)
             masks[after.index] = after.patch
         return masks

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .linking import SliceObject
+from .linking import Linked, SliceObject
 from .patch import overlap
 
 
@@ -79,6 +79,17 @@ class Tracking:
                     patch = member.patch.clipped(shape)
                     labels[patch.rows, patch.columns][patch.mask] = label
         return labels
+
+    def renumbered(self, first: int) -> Tracking:
+        """Return the same with ids that begin at `first`."""
+        return Tracking(
+            {label + first - 1: members for label, members in self.tracks.items()},
+            {child + first - 1: parent + first - 1 for child, parent in self.parents.items()},
+        )
+
+    def linked(self) -> list[Linked]:
+        """Return the tracks as objects, by ascending id; where one was missing it stays missing."""
+        return [Linked(members, filled=False) for _, members in sorted(self.tracks.items())]
 
     def napari(self) -> tuple[NDArray[np.float64], dict[int, list[int]]]:
         """Return the values of a napari Tracks layer.
