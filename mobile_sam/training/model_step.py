@@ -274,7 +274,9 @@ def _pending(features: Tensor, gradient: Tensor | None, value: float) -> Tensor:
 def _clicks(logits: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
     """Correction clicks (N, 3): x, y in the frame, and the label."""
     found = (logits > 0).cpu().numpy()
-    wanted = batch.targets.numpy() > 0.5
+    shares = batch.targets.numpy()
+    # Of the smallest objects no logit pixel may be half full.
+    wanted = shares > np.minimum(0.5, shares.max((1, 2), keepdims=True) / 2)
     clicks = np.zeros((len(wanted), 3), np.float32)
     for i, view in enumerate(batch.views):
         row, col, label = correction_click(found[i], wanted[i], rng)

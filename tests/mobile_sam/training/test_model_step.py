@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,21 @@ def test_gradients_taken_round_by_round_are_those_of_all_rounds(
     torch.testing.assert_close(loss.detach(), whole.detach())
     for one, other in zip(found, [theirs.grad, *gradients()], strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-3)
+
+
+def test_an_object_that_half_fills_no_pixel_is_clicked_on_where_it_fills_most(
+    model: Sam, folder: Path
+):
+    config = TrainConfig(
+        data=folder, out=folder, steps=1, crop_sizes=(224,), crop_weights=(1.0,), batch=1, prompts=1
+    )
+    batch = CropSource(read_items(folder), Reader(), config)(3)
+    faint = dataclasses.replace(batch, targets=0.4 * batch.targets)
+    rng = np.random.default_rng(0)
+    with torch.no_grad():
+        features = torch.randn(1, 256, 14, 14)
+        result = interactive_loss(model, features, faint, rng, corrections=1)
+    assert np.isfinite(result.mask)
 
 
 def test_tokens_one_by_one_are_answered_as_a_whole_frame_is(model: Sam, folder: Path):
