@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_mobilesam.engine.stacks import MaskPatch
+from napari_mobilesam.engine.stacks import MaskPatch, overlap
 from napari_mobilesam.engine.stacks.choice import Chosen, choose
 
 
@@ -15,17 +15,28 @@ def test_the_mask_most_like_the_slice_before_does_not_win_for_that() -> None:
     before = square(20, 1).patch
     offers = [square(20, 0.8, 'mask'), square(15, 0.8, 'box'), square(14, 0.8, 'points')]
     chosen = choose(offers, before)
+    assert overlap(chosen.patch, offers[1].patch) == 1
     assert chosen.mode == 'box'
+    assert chosen.score == pytest.approx(0.8)
     # but it is trusted less than one that is also like the slice before
     assert chosen.agreement < choose(offers, square(15, 1).patch).agreement
 
 
 def test_a_mask_that_one_prompt_alone_gives_is_not_taken_however_sure() -> None:
     offers = [square(40, 0.95, 'mask'), square(15, 0.8, 'box'), square(14, 0.8, 'points')]
-    assert choose(offers, square(20, 1).patch).mode == 'box'
+    assert choose(offers, square(20, 1).patch).patch.area == 15**2
     # nor one that the model itself does not believe in
-    doubted = [square(15, 0.2, 'mask'), square(15, 0.8, 'box'), square(14, 0.8, 'points')]
-    assert choose(doubted, square(15, 1).patch).mode == 'box'
+    doubted = [square(13, 0.01, 'mask'), square(15, 0.8, 'box'), square(15, 0.8, 'points')]
+    chosen = choose(doubted, square(13, 1).patch)
+    assert chosen.patch.area == 15**2
+    assert chosen.score > 0.75
+
+
+def test_masks_that_share_nothing() -> None:
+    apart = [square(5, 0.4), Chosen(square(5, 1).patch.shifted(30, 0), 0.6, 0.0, 'mask')]
+    chosen = choose(apart, square(5, 1).patch)
+    assert (chosen.mode, chosen.agreement) == ('mask', 0)
+    assert chosen.patch
 
 
 def test_one_offer_and_none() -> None:

@@ -15,11 +15,13 @@ from .patch import MaskPatch, overlap, union_box
 from .shapes import box_prompt, interior_points, mask_prompt, points_prompt
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_mobilesam.engine.annotator import Annotator
     from napari_mobilesam.engine.plane import PlaneSource
 
 Mode = Literal['agreement', 'box', 'mask', 'points']
-"""What an object is prompted with on the next slice; ``agreement`` tries all and compares."""
+"""What an object is prompted with on the next slice; ``agreement`` tries all and lets them vote."""
 
 # Points beside an object, on its nearest neighbours, at most so many, within so many radii.
 _BESIDE = 3
@@ -58,7 +60,7 @@ class Chosen:
     agreement : float
         How much it agrees with the expected shape, and with what other prompts gave: 0..1.
     mode : str
-        Which prompts gave it.
+        Which prompts gave it, or the mask that is most like it.
     """
 
     patch: MaskPatch
@@ -138,26 +140,39 @@ def ask_on_slice(
 
 
 def choose(offers: Sequence[Chosen], shape: MaskPatch) -> Chosen:
-    """Choose the mask that the model is sure of and that other prompts give as well.
+    """Let the masks on offer vote on each pixel.
 
-    Likeness to the expected shape does not decide: the mask that is most like the slice before is
-    the one that follows an object least where it shrinks towards its end. It only tells, together
-    with the other masks, how far the choice is to be trusted.
+    A vote weighs the more, the surer the model is of the mask, the more the other masks agree with
+    it, and the more it is like the expected shape. That likeness must not decide alone: the mask
+    that is most like the slice before follows an object least where it shrinks towards its end.
     """
-    best, most = None, -np.inf
-    for number, offer in enumerate(offers):
-        likeness = overlap(offer.patch, shape)
-        others = [
-            overlap(offer.patch, other.patch) for i, other in enumerate(offers) if i != number
-        ]
-        alike = float(np.mean(others)) if others else likeness
-        worth = max(offer.score, 0.0) * alike
-        if worth > most:
-            most = worth
-            best = Chosen(offer.patch, offer.score, (likeness + alike) / 2, offer.mode)
-    if best is None:
+    if not offers:
         raise ValueError('expected at least one mask to choose from; got none')
-    return best
+    if len(offers) == 1:
+        (only,) = offers
+        return replace(only, agreement=overlap(only.patch, shape))
+    likeness = [overlap(offer.patch, shape) for offer in offers]
+    alike = np.array([[overlap(one.patch, other.patch) for other in offers] for one in offers])
+    np.fill_diagonal(alike, 0)
+    worth = np.array([max(offer.score, 0.0) for offer in offers]) * alike.sum(axis=1) * likeness
+    fused = _vote([offer.patch for offer in offers], worth)
+    close = [overlap(fused, offer.patch) for offer in offers]
+    nearest = int(np.argmax(np.array(close) * (worth > 0)))
+    if not fused:
+        nearest = int(np.argmax([offer.score for offer in offers]))
+        return replace(offers[nearest], agreement=0.0)
+    score = float(np.average([offer.score for offer in offers], weights=worth))
+    agreement = (overlap(fused, shape) + float(np.mean(close))) / 2
+    return Chosen(fused, score, agreement, offers[nearest].mode)
+
+
+def _vote(patches: Sequence[MaskPatch], weights: NDArray[np.float64]) -> MaskPatch:
+    """Return the pixels that masks of more than half of the weight have."""
+    rows, columns = union_box(list(patches))
+    votes = np.zeros((rows.stop - rows.start, columns.stop - columns.start))
+    for patch, weight in zip(patches, weights.tolist(), strict=True):
+        votes += weight * patch.within(rows, columns)
+    return MaskPatch.cut(votes > weights.sum() / 2, rows.start, columns.start)
 
 
 def _beside(shape: MaskPatch, centres: list[Point]) -> tuple[Point, ...]:

@@ -44,7 +44,7 @@ class PropagationOptions:
     ----------
     mode : {'agreement', 'box', 'mask', 'points'}
         Prompts for the next slice, made of the mask on this one. ``agreement`` tries all three
-        and takes the mask that the model is sure of and that the others agree with.
+        and lets their masks vote on each pixel.
     rules : StopRules
         When an object has ended.
     reach : float
