@@ -4,7 +4,8 @@
 
 For images kept for validation, up to twenty objects each: a point in the middle of the object, and
 its box. Prints the mean IoU with encoder and decoder as their modules compute them, and with the
-fast forms of both, and by how much the masks of the two agree with each other.
+fast forms of both, and by how much the masks of the two agree with each other; for a point also
+that of a hover, whose mask is drawn along its contour only.
 """
 
 from __future__ import annotations
@@ -62,6 +63,9 @@ def main() -> None:
             for kind, prompts in prompts_of(truth).items():
                 one, other = (form.decode(e, prompts).mask() for form, e in both)
                 found[kind].append((iou(one, truth), iou(other, truth), iou(one, other)))
+                if kind == 'point':
+                    hovered = fast.hover(both[1][1], prompts.points[0]).mask()
+                    found['hover'].append((iou(one, truth), iou(hovered, truth), iou(one, hovered)))
     for kind, values in found.items():
         modules, quick, agreement = np.mean(values, axis=0)
         print(

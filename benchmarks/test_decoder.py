@@ -17,6 +17,7 @@ from plain_decoder import module_decode, plain_click, plain_decode
 from mobile_sam.checkpoints import BUNDLED_NAME, LoadedModel, load_model
 from mobile_sam.fast.decoder import FastDecoder
 from mobile_sam.modeling import Sam
+from mobile_sam.utils.transforms import frame_coords
 from napari_mobilesam.engine import (
     Embedding,
     Patch,
@@ -100,10 +101,10 @@ def on_coin(size: int) -> tuple[float, float]:
     return COIN[0] * size, COIN[1] * size
 
 
-def in_frame() -> torch.Tensor:
+def in_frame(size: int) -> torch.Tensor:
     """The same point, (x, y) in the model's frame."""
-    row, column = on_coin(SQUARE[0])
-    return torch.tensor([column, row])
+    row, column = on_coin(size)
+    return torch.from_numpy(frame_coords(np.array([column, row]), (size, size), SQUARE)).float()
 
 
 @pytest.mark.parametrize('size', [512, 2048, 8192])
@@ -116,7 +117,7 @@ def test_click(
     segmenter.decode(embedding, click)  # the image side is made with the first click
 
     def plain() -> tuple[torch.Tensor, torch.Tensor]:
-        return plain_click(model, tensor(features), in_frame(), SQUARE, (size, size))
+        return plain_click(model, tensor(features), in_frame(size), SQUARE, (size, size))
 
     def all_masks() -> list[np.ndarray]:
         found = segmenter.decode(embedding, click)
@@ -163,7 +164,7 @@ def test_hover(compare: Any, model: Sam, segmenter: SamSegmenter, features: np.n
     segmenter.hover(embedding, point)
     compare(
         'hover, against a click at 2048²',
-        lambda: plain_click(model, tensor(features), in_frame(), SQUARE, (2048, 2048)),
+        lambda: plain_click(model, tensor(features), in_frame(2048), SQUARE, (2048, 2048)),
         lambda: segmenter.hover(embedding, point).patch(grid=(256, 256)),
         rounds=9,
         floor=8.0,
