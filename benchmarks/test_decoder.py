@@ -159,14 +159,19 @@ def test_mask(
 
 
 def test_hover(compare: Any, model: Sam, segmenter: SamSegmenter, features: np.ndarray) -> None:
+    """A mouse that moves: three points in turn, in either form."""
     embedding = Embedding(features, (2048, 2048), SQUARE, 'coins')
-    point = on_coin(2048)
-    segmenter.hover(embedding, point)
-    compare(
-        'hover, against a click at 2048²',
-        lambda: plain_click(model, tensor(features), in_frame(2048), SQUARE, (2048, 2048)),
-        lambda: segmenter.hover(embedding, point).patch(grid=(256, 256)),
-        rounds=9,
-        floor=8.0,
-        aim=10.0,
-    )
+    row, column = on_coin(2048)
+    path = [(row + step, column) for step in (-10.0, 0.0, 10.0)]
+    segmenter.hover(embedding, path[0])
+
+    def clicks() -> None:
+        for step in (-5.0, 0.0, 5.0):
+            at = in_frame(2048) + torch.tensor([0.0, step])
+            plain_click(model, tensor(features), at, SQUARE, (2048, 2048))
+
+    def hovers() -> None:
+        for point in path:
+            segmenter.hover(embedding, point).patch(grid=(256, 256))
+
+    compare('three hovers, against clicks at 2048²', clicks, hovers, rounds=9, floor=8.0, aim=10.0)

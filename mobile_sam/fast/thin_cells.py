@@ -172,7 +172,8 @@ class SecondBlock:
         scores.view(rows, -1).addmm_(self.crossed, between.weights)
         shares = scores.softmax(1).view(rows, -1)  # W2
         by_cell = between.by_cell
-        by_cell[:, rows:] = shares.T
+        # By way of a copy: torch takes three times as long to turn what it does not write in one.
+        by_cell[:, rows:] = shares.T.contiguous()
 
         # The constant's share of all this is the same in each cell.
         offset = self.products[:, -1].clone()
