@@ -130,7 +130,9 @@ def test_near_planes_stay_in_memory() -> None:
 def test_memory_on_a_lazy_stack_of_500_large_planes(tmp_path: Path) -> None:
     psutil = pytest.importorskip('psutil')
     da = pytest.importorskip('dask.array')
-    volume = da.random.randint(0, 4096, (500, 2048, 2048), np.uint16, chunks=(1, 2048, 2048))
+    volume = da.random.default_rng(0).integers(
+        0, 4096, size=(500, 2048, 2048), dtype=np.uint16, chunks=(1, 2048, 2048)
+    )
     budget = 64
     annotator = Annotator(
         FakeSegmenter(), EmbeddingStore(budget, DiskStore(tmp_path, budget_mib=128))
