@@ -166,10 +166,10 @@ def test_no_checkpoint_says_what_to_do(
 
     monkeypatch.setattr(checkpoints, 'download', download)
     widget.model_panel.download.click()
-    qtbot.waitUntil(lambda: widget.model_panel.progress.isVisibleTo(widget))
+    qtbot.waitUntil(lambda: widget.model_panel.progress.isVisibleTo(widget), timeout=30_000)
     widget.model_panel.cancel.click()
     gate.set()
-    qtbot.waitUntil(lambda: not widget.model_panel.progress.isVisibleTo(widget))
+    qtbot.waitUntil(lambda: not widget.model_panel.progress.isVisibleTo(widget), timeout=30_000)
     assert widget.model_panel.download.isVisibleTo(widget)
     assert 'MainThread' not in threads
 
