@@ -28,7 +28,14 @@ from .errors import (
 )
 from .layout import infer_architecture
 from .loading import LoadedModel, file_digest, load_model, load_state_dict
-from .registry import BUNDLED, BUNDLED_NAME, DEFAULT_NAME, REGISTRY, CheckpointInfo
+from .registry import (
+    BUNDLED,
+    BUNDLED_NAME,
+    DEFAULT_NAME,
+    REGISTRY,
+    CheckpointInfo,
+    suiting_thresholds,
+)
 from .saving import save_checkpoint
 from .search import Found, bundled_path, find, locate
 
@@ -61,4 +68,5 @@ __all__ = [
     'load_state_dict',
     'locate',
     'save_checkpoint',
+    'suiting_thresholds',
 ]

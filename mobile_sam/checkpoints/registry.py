@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 DEFAULT_NAME = 'mobile_sam'
 BUNDLED_NAME = 'mobilesam-microscopy'
+SAM_THRESHOLDS = 0.88, 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,9 @@ class CheckpointInfo:
         Page of whoever made it.
     purpose : str
         One sentence for a user who has to choose.
+    thresholds : tuple of (float, float)
+        Predicted IoU and stability from which on everything mode should keep a mask; by default
+        those published with SAM. Models differ in how sure they say they are.
     """
 
     name: str
@@ -46,6 +50,7 @@ class CheckpointInfo:
     licence: str
     source: str
     purpose: str
+    thresholds: tuple[float, float] = SAM_THRESHOLDS
 
     def __post_init__(self) -> None:
         # Joined to a folder and written to later: it must not be able to leave that folder.
@@ -63,6 +68,7 @@ BUNDLED = CheckpointInfo(
     licence='Apache-2.0; of the data it learned from, see its model card',
     source='trained by this project, with mobile_sam.training; not the published MobileSAM',
     purpose='Cells and nuclei in microscopy images, without any download.',
+    thresholds=(0.5, 0.5),
 )
 
 _MOBILE_SAM = 'ChaoningZhang/MobileSAM'
@@ -146,3 +152,9 @@ _KNOWN = (
 
 REGISTRY: Mapping[str, CheckpointInfo] = MappingProxyType({info.name: info for info in _KNOWN})
 """Every checkpoint that can be fetched by name, in the order to offer them."""
+
+
+def suiting_thresholds(name: str) -> tuple[float, float]:
+    """Return the thresholds of everything mode that suit a checkpoint, SAM's for unknown ones."""
+    info = BUNDLED if name == BUNDLED_NAME else REGISTRY.get(name)
+    return SAM_THRESHOLDS if info is None else info.thresholds

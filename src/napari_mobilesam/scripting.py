@@ -357,7 +357,8 @@ class Session:
         class_name, overlap
             As of `segment`.
         options : EverythingOptions, optional
-            What to look for: how fine the grid of points is, how good masks have to be.
+            What to look for: how fine the grid of points is, how good masks have to be; by default
+            as good as suits the model.
         progress : callable, optional
             Told how many planes are done, and how many there are.
 
@@ -367,7 +368,8 @@ class Session:
             The ids of the objects. An object is one on each plane of its own.
         """
         wanted = list(np.ndindex(self.shape[:-2])) if planes is None else list(planes)
-        options = EverythingOptions() if options is None else options
+        if options is None:
+            options = EverythingOptions.suiting(self.annotator.segmenter)
         ids: list[int] = []
         for done, index in enumerate(wanted):
             if progress is not None:

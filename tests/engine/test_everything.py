@@ -171,3 +171,19 @@ def test_a_plane_is_embedded_first(fake: FakeSegmenter) -> None:
 def test_no_grid() -> None:
     with pytest.raises(ValueError, match='at least one point per side'):
         EverythingOptions(points_per_side=0)
+
+
+def test_thresholds_that_suit_the_model(fake: FakeSegmenter, embedding: Embedding) -> None:
+    """Without options everything mode asks for no more than the model says of itself."""
+    options = EverythingOptions.suiting(fake, points_per_side=8)
+    assert (options.min_score, options.min_stability, options.points_per_side) == (0.8, 0.5, 8)
+
+    class Modest(FakeSegmenter):
+        @property
+        def thresholds(self) -> tuple[float, float]:
+            return 0.99, 1.0
+
+    assert EverythingOptions.suiting(Modest()).min_score == 0.99
+    *_, many = segment_everything(fake, embedding)
+    *_, few = segment_everything(Modest(), embedding)
+    assert len(few.proposals) < len(many.proposals)

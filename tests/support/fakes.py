@@ -70,6 +70,10 @@ class FakeSegmenter:
     def encoding_digest(self) -> str:
         return self._digest
 
+    @property
+    def thresholds(self) -> tuple[float, float]:
+        return 0.8, 0.5
+
     def encode(self, image: NDArray[np.uint8], *, key: str | None = None) -> Embedding:
         assert image.dtype == np.uint8
         assert image.ndim == 3

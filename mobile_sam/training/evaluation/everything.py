@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mobile_sam.checkpoints import BUNDLED
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -35,8 +37,8 @@ class EverythingSettings:
     """
 
     points_per_side: int = 32
-    pred_iou_thresh: float = 0.2
-    stability_score_thresh: float = 0.6
+    pred_iou_thresh: float = BUNDLED.thresholds[0]
+    stability_score_thresh: float = BUNDLED.thresholds[1]
     box_nms_thresh: float = 0.5
     largest: float = 0.4
     least_left: float = 0.5

@@ -164,7 +164,7 @@ def _segmented(
         with progress(path.name, planes) as step:
             session.segment_everything(
                 overlap=overlap,
-                options=EverythingOptions(points_per_side=points_per_side),
+                options=EverythingOptions.suiting(segmenter, points_per_side=points_per_side),
                 progress=lambda done, total: step(done) if done else None,
             )
         return session

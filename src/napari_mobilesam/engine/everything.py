@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from .frame import Frame
 from .prompts import Point, Prompts
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from numpy.typing import NDArray
 
     from .segmenter import Segmenter
@@ -47,7 +49,8 @@ class EverythingOptions:
     points_per_side : int
         Points of the grid along each side of the frame.
     min_score : float
-        Predicted IoU that a mask must exceed.
+        Predicted IoU that a mask must exceed; the defaults of this and the next are those published
+        with SAM, see `suiting` for others.
     min_stability : float
         How little a mask must change when the threshold moves by a logit up and down: area above
         the upper over area above the lower one.
@@ -78,6 +81,12 @@ class EverythingOptions:
                 f'expected at least one point per side for everything mode; got '
                 f'{self.points_per_side}'
             )
+
+    @classmethod
+    def suiting(cls, segmenter: Segmenter, **changes: Any) -> Self:
+        """Return options with the thresholds that suit a model, and other changes."""
+        min_score, min_stability = segmenter.thresholds
+        return cls(**{'min_score': min_score, 'min_stability': min_stability, **changes})
 
     @property
     def least_score(self) -> float:
@@ -249,7 +258,7 @@ def segment_everything(
     Cancelled
         If the token was cancelled; what was found until then stays.
     """
-    options = EverythingOptions() if options is None else options
+    options = EverythingOptions.suiting(segmenter) if options is None else options
     frame = Frame.whole(embedding.original_size) if frame is None else frame
     found = Proposals()
     side = options.points_per_side
@@ -299,7 +308,7 @@ def segment_prompts(
     Progress
         After every 16 prompts; the last one is complete.
     """
-    options = EverythingOptions() if options is None else options
+    options = EverythingOptions.suiting(segmenter) if options is None else options
     frame = Frame.whole(embedding.original_size) if frame is None else frame
     found = Proposals()
     local = [frame.localised(wish, embedding.original_size) for wish in prompts]

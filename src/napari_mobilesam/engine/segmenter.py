@@ -44,6 +44,10 @@ class Segmenter(Protocol):
     def encoding_digest(self) -> str:
         """Identifies the weights and how they are evaluated; part of every embedding's key."""
 
+    @property
+    def thresholds(self) -> tuple[float, float]:
+        """Predicted IoU and stability from which on everything mode should keep its masks."""
+
     def encode(self, image: NDArray[np.uint8], *, key: str | None = None) -> Embedding:
         """Encode a mapped picture, uint8 (H, W, 3).
 
@@ -141,6 +145,13 @@ class SamSegmenter:
     def digest(self) -> str:
         """SHA-256 of the checkpoint's file."""
         return self._loaded.digest
+
+    @property
+    def thresholds(self) -> tuple[float, float]:
+        """Those that suit the checkpoint, where it is known by name."""
+        from mobile_sam.checkpoints import suiting_thresholds
+
+        return suiting_thresholds(self._loaded.name)
 
     @property
     def encoding_digest(self) -> str:

@@ -75,7 +75,7 @@ def grid_detector(annotator: Annotator, options: EverythingOptions | None = None
     Where masks overlap the better one has the pixels, as in a slice of labels; what is within
     another one for the most part is left out, and so is what covers the plane.
     """
-    options = EverythingOptions(min_score=0.5, min_stability=0.8) if options is None else options
+    options = EverythingOptions.suiting(annotator.segmenter) if options is None else options
 
     def detect(
         source: PlaneSource, index: int, cancel: CancelToken | None = None
