@@ -399,7 +399,9 @@ def test_precision_is_part_of_the_key_and_ends_with_the_device(
             raise torch.OutOfMemoryError('Allocation on device')
 
     store.clear()
-    monkeypatch.setattr(torch, 'autocast', lambda *_: nullcontext())  # there is none for 'meta'
+    monkeypatch.setattr(
+        torch, 'autocast', lambda *_, **__: nullcontext()
+    )  # there is none for 'meta'
     assert embed('bfloat16', full).key == exact.key, 'it was the CPU that made it, in float32'
 
 

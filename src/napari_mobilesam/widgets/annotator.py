@@ -87,11 +87,12 @@ class AnnotatorWidget(QWidget):
         self.setObjectName('mobilesam-annotator')
         self._viewer = unwrap(viewer)
         self._connections = Connections()
+        self._preferences = Connections()
         self._progress: Any = None
         self._closed = False
         if options is None:
             options = read_options()
-            watch_options(self._connections, self._follow_options)
+            watch_options(self._preferences, self._follow_options)
 
         self._options = options
         self.keymap = Keymap()
@@ -330,8 +331,10 @@ class AnnotatorWidget(QWidget):
         self.controller.close()
 
     def stop_threads(self) -> None:
-        """Let no thread of ours go on; nothing of Qt's or napari's is touched."""
+        """Let no thread of ours go on; nothing of Qt's or of the viewer's is touched."""
         self._closed = True
+        # They are the process's, not the window's: they would go on telling a widget that is gone.
+        self._preferences.close()
         self.filing.stop()
         self.journaling.stop()
         self._bridge.close()

@@ -53,7 +53,7 @@ def test_sketch_has_the_same_contours(model: Sam, features: Tensor) -> None:
                 assert wrong <= (0 if threshold == 0 else 0.001 * (full > threshold).sum())
             shares.append(float(torch.isclose(full, sketch, atol=1e-4).float().mean()))
     # of the logits not nearly all are drawn, but all near the contours are
-    assert 0.1 < min(shares) < 0.4
+    assert 0.05 < min(shares) < 0.4
     assert max(shares) < 1
 
 
