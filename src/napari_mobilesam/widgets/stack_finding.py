@@ -20,7 +20,7 @@ from napari_mobilesam.engine.stacks.writing import NewObjects, plan_slices, writ
 from napari_mobilesam.exchange.tracks import write_tracks
 from napari_mobilesam.layers import NotAnnotatable
 
-from .stack_work import StackWork
+from .stack_task import StackTask
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -45,7 +45,7 @@ class _Search:
     found: dict[int, tuple[SliceObject, ...]] = field(default_factory=dict)
 
 
-class StackFinding(QObject):
+class StackFinding(StackTask):
     """Segments slices on the worker, and shows what the thresholds let pass until it is committed.
 
     Parameters
@@ -61,13 +61,10 @@ class StackFinding(QObject):
         A slice is done.
     linked (int)
         So many objects pass the thresholds; negative where nothing was looked for.
-    status_changed (str, str)
-        One line for the user, and its kind.
     """
 
     found = Signal(object)
     linked = Signal(int)
-    status_changed = Signal(str, str)
 
     def __init__(
         self,
@@ -77,11 +74,7 @@ class StackFinding(QObject):
         place: StackPlace,
         parent: QObject | None = None,
     ) -> None:
-        super().__init__(parent)
-        self._bridge = bridge
-        self._model = model
-        self._committer = committer
-        self._place = place
+        super().__init__('find', bridge, model, committer, place, parent)
         self._options = LinkOptions()
         self._time: TrackOptions | None = None
         self._tracking: Tracking | None = None
@@ -89,10 +82,6 @@ class StackFinding(QObject):
         self._slices: tuple[int, ...] = ()
         self._objects: list[Linked] = []
         self._masks: dict[int, list[MaskPatch]] | None = None
-        self.work = StackWork(bridge, 'find', self)
-        self.work.stepped.connect(self._on_step)
-        self.work.ended.connect(self._on_ended)
-        self.work.failed.connect(self._on_failed)
 
     @property
     def objects(self) -> Sequence[Linked]:

@@ -15,7 +15,7 @@ from napari_mobilesam.engine.stacks.following import Followed, Following
 from napari_mobilesam.engine.stacks.writing import plan_slices
 from napari_mobilesam.layers import NotAnnotatable
 
-from .stack_work import StackWork
+from .stack_task import StackTask
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -43,7 +43,7 @@ class _Run:
     labels: tuple[int, ...]
 
 
-class StackFollowing(QObject):
+class StackFollowing(StackTask):
     """Follows objects on the worker; what comes is shown, and written when it is over.
 
     Parameters
@@ -59,13 +59,10 @@ class StackFollowing(QObject):
         A slice is done.
     changed
         Other confidences, or reasons to stop.
-    status_changed (str, str)
-        One line for the user, and its kind.
     """
 
     found = Signal(object)
     changed = Signal()
-    status_changed = Signal(str, str)
 
     def __init__(
         self,
@@ -75,11 +72,7 @@ class StackFollowing(QObject):
         place: StackPlace,
         parent: QObject | None = None,
     ) -> None:
-        super().__init__(parent)
-        self._bridge = bridge
-        self._model = model
-        self._committer = committer
-        self._place = place
+        super().__init__('follow', bridge, model, committer, place, parent)
         self._following: Following | None = None
         self._layer: Labels | None = None
         self._run: _Run | None = None
@@ -87,10 +80,6 @@ class StackFollowing(QObject):
         self._on_slices: dict[int, dict[int, SliceMask]] = {}
         self._curves: dict[int, NDArray[np.float64]] = {}
         self._stops: dict[int, list[Stop]] = {}
-        self.work = StackWork(bridge, 'follow', self)
-        self.work.stepped.connect(self._on_step)
-        self.work.ended.connect(self._on_ended)
-        self.work.failed.connect(self._on_failed)
 
     @property
     def running(self) -> bool:
