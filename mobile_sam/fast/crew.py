@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, get_ident
 from typing import TypeVar
 
 import torch
@@ -34,6 +34,7 @@ class Crew:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self._leader: int | None = None
         self._lead: ThreadPoolExecutor | None = None
         self._others: ThreadPoolExecutor | None = None
 
@@ -43,8 +44,8 @@ class Crew:
         return cls(min(torch.get_num_threads(), _MOST))
 
     def run(self, work: Callable[[], T]) -> T:
-        """Do some work, in the course of which `share` may be called."""
-        if self.size == 1:
+        """Do some work, in the course of which `share` may be called, and `run` too."""
+        if self.size == 1 or get_ident() == self._leader:
             return _undisturbed(work)
         if self._lead is None:
             self._gather()
@@ -68,13 +69,17 @@ class Crew:
         self._others = ThreadPoolExecutor(self.size - 1, 'decoder')
         together = Barrier(self.size)
 
+        def lead() -> None:
+            self._leader = get_ident()
+            join()
+
         def join() -> None:
             together.wait()  # each member takes one of these
             # A thread takes the common number when it first asks, also after it was given its own.
             torch.get_num_threads()
             torch.set_num_threads(1)
 
-        joined = [self._lead.submit(join)]
+        joined = [self._lead.submit(lead)]
         joined += [self._others.submit(join) for _ in range(self.size - 1)]
         for future in joined:
             future.result()

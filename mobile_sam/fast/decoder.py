@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,8 @@ from .linear import linear
 from .thin import MOST_TOKENS, Seen, ThinTransformer
 from .thin_cells import ImagePart
 from .upscaling import Upscaling
+
+T = TypeVar('T')
 
 # Prompts whose tokens are treated together, so that the weights of their MLP are read once for all.
 # With more, the image side of each (3 to 8 MB) leaves the cache before it is needed again.
@@ -174,6 +176,10 @@ class FastDecoder:
             self._own_tokens = torch.cat(
                 [mask_decoder.iou_token.weight, mask_decoder.mask_tokens.weight]
             )
+
+    def together(self, work: Callable[[], T]) -> T:
+        """Do work that calls this decoder and draws, without changing threads each time."""
+        return self._crew.run(work)
 
     def image_side(self, features: Tensor) -> ImageSide:
         """Prepare an embedding (C, h, w) once, for any number of prompts on it."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,8 @@ _MARGIN, _SHARE = 2.0, 0.25
 _MOST = 0.6
 # Rows that `linear` divides well.
 _MULTIPLE = 16
+# Cells that take longer to draw than to wake another member of the crew.
+_WORTH_SHARING = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,34 +90,31 @@ class Drawing:
             return self._full(kernels)
         pieces = coarse[:, :, None].expand(-1, -1, 16).contiguous()
         if len(cells):
-            # Evenly among the crew, wherever in the image they lie.
-            portion = -(-len(cells) // (self.crew.size * _MULTIPLE)) * _MULTIPLE
+            # Evenly among the crew, wherever in the image they lie, if there is enough to do.
+            members = self.crew.size if len(cells) >= _WORTH_SHARING else 1
+            portion = -(-len(cells) // (members * _MULTIPLE)) * _MULTIPLE
             drawn = self.crew.share(
                 lambda some: self._pieces_of(some, kernels), torch.split(cells, portion)
             )
-            pieces[:, cells] = torch.cat(drawn, 1)
+            pieces[:, cells] = torch.cat(drawn, 1) if len(drawn) > 1 else drawn[0]
         return upscaling.ordered(pieces.flatten(1))
 
     def _pieces_of(self, cells: Tensor, kernels: Tensor) -> Tensor:
         """Draw all positions of some cells, by ascending index: (M, n, 16)."""
-        counts = [count for count, _ in self.steps]
-        starts = torch.tensor([0, *counts]).cumsum(0)
-        bounds = torch.searchsorted(cells, starts.to(cells.device)).tolist()
-        drawn = []
-        for (_, step), start, (first, last) in zip(
-            self.steps, starts.tolist(), pairwise(bounds), strict=False
-        ):
-            if first == last:
-                continue
-            own = cells[first:last] - start
-            padded = F.pad(own[None], (0, -len(own) % _MULTIPLE), 'replicate')[0]
-            pieces = self.upscaling.pieces(
-                lambda rows, step=step, of=padded: step(of[rows], slice(None)),  # type: ignore[misc]
-                len(padded),
-                kernels,
-            )
-            drawn.append(pieces.view(len(kernels), -1, 16)[:, : len(own)])
-        return torch.cat(drawn, 1)
+        padded = F.pad(cells[None], (0, -len(cells) % _MULTIPLE), 'replicate')[0]
+        starts = [0, *accumulate(count for count, _ in self.steps)]
+        bounds = torch.searchsorted(padded, padded.new_tensor(starts)).tolist()
+        quarters = torch.cat(
+            [
+                step(padded[first:last] - start, slice(None))
+                for (_, step), start, (first, last) in zip(
+                    self.steps, starts, pairwise(bounds), strict=False
+                )
+                if first < last
+            ]
+        )
+        pieces = self.upscaling.pieces(lambda rows: quarters[rows], len(padded), kernels)
+        return pieces.view(len(kernels), -1, 16)[:, : len(cells)]
 
 
 def in_doubt(coarse: Tensor) -> Tensor:

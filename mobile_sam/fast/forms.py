@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +11,8 @@ from torch import Tensor
 from mobile_sam.modeling import Sam
 
 from .decoder import FastDecoder, foldable
+
+T = TypeVar('T')
 
 
 class Prompted(Protocol):
@@ -35,6 +37,9 @@ class DecoderForm(Protocol):
 
     def attend(self, image: Any, sparse: Tensor, dense: Tensor | None, multimask: bool) -> Prompted:
         """Decode a few prompts; see `FastDecoder.attend`."""
+
+    def together(self, work: Callable[[], T]) -> T:
+        """Do work that calls some of these, on the thread that suits them best."""
 
 
 def decoder_form(model: Sam) -> DecoderForm:
@@ -80,6 +85,10 @@ class PlainDecoder:
             multimask_output=multimask,
         )
         return _Drawn(logits, scores)
+
+    def together(self, work: Callable[[], T]) -> T:
+        """Do the work here."""
+        return work()
 
 
 class _Drawn:

@@ -90,26 +90,21 @@ class Upscaler:
         certain = near.min(axis=1)[:, columns.support].min(axis=2) > threshold
         across, down = (np.flatnonzero(touched.any(axis=axis)) for axis in (0, 1))
         top, left = int(down[0]) * rows.size, int(across[0]) * columns.size
-        bottom = min(int(down[-1] + 1) * rows.size, rows.length)
-        right = min(int(across[-1] + 1) * columns.size, columns.length)
-        mask = np.zeros((bottom - top, right - left), bool)
-
-        def tile(row: int, column: int) -> NDArray[np.bool_]:
-            y, x = row * rows.size - top, column * columns.size - left
-            return mask[y : y + rows.size, x : x + columns.size]
-
-        for row, column in np.argwhere(certain).tolist():
-            tile(row, column)[...] = True
-        mixed = np.argwhere(touched & ~certain)
-        for start in range(0, len(mixed), _AT_ONCE):
-            some = mixed[start : start + _AT_ONCE]
-            y, x = some[:, 0], some[:, 1]
+        # Whole tiles, also where the picture ends within one.
+        tiles = np.zeros(
+            (int(down[-1] - down[0]) + 1, rows.size, int(across[-1] - across[0]) + 1, columns.size),
+            bool,
+        )
+        y, x = certain.nonzero()
+        tiles[y - down[0], :, x - across[0]] = True
+        all_y, all_x = (touched & ~certain).nonzero()
+        for start in range(0, len(all_y), _AT_ONCE):
+            y, x = all_y[start : start + _AT_ONCE], all_x[start : start + _AT_ONCE]
             local = logits[rows.support[y][:, :, None], columns.support[x][:, None, :]]
-            inside = rows.weights[y] @ local @ columns.weights[x].transpose(0, 2, 1) > threshold
-            for (row, column), part in zip(some.tolist(), inside, strict=True):
-                target = tile(row, column)
-                target[...] = part[: target.shape[0], : target.shape[1]]
-        return _tight(top, left, mask)
+            enlarged = rows.weights[y] @ local @ columns.weights[x].transpose(0, 2, 1)
+            tiles[y - down[0], :, x - across[0]] = enlarged > threshold
+        mask = tiles.reshape(tiles.shape[0] * rows.size, -1)
+        return _tight(top, left, mask[: rows.length - top, : columns.length - left])
 
 
 class _Tiles:

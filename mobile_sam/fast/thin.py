@@ -56,13 +56,13 @@ class Seen:
 
     Attributes
     ----------
-    vectors
-        (2 H n + 1, C): B1, A2 and c.
+    upscaled
+        (2 H n, 4c): B1 and A2 through the first step of the upscaling.
     cells
         By part of the image.
     """
 
-    vectors: Tensor
+    upscaled: Tensor
     cells: list[ThinCells]
 
 
@@ -109,6 +109,7 @@ class ThinTransformer:
             for heads in self._from_tokens
         )
         self._bias_out1 = self._from_tokens[0].attention.out_proj.bias.detach()
+        self._gained_out1 = _centred(self._out1 * gain1)
         constant = bias1 + self._from_tokens[1].attention.out_proj.bias.detach()
         self._constant = _centred(constant[None])
         self._constant_square = float((self._constant * self._constant).sum())
@@ -121,6 +122,9 @@ class ThinTransformer:
         self._key2 = last.attention.k_proj.weight.detach() * gain2
         self._value2 = last.attention.v_proj.weight.detach() * gain2
         self._first_step = first_step * gain2
+        self._upscaled1 = self._gained_out1 @ self._first_step.T
+        self._upscaled2 = self._out2 @ self._first_step.T
+        self._upscaled_constant = (self._constant @ self._first_step.T)[0]
         # What the second norm's bias adds behind the first step of the upscaling, (4c).
         self._first_step_offset = first_step @ bias2
         self._value_bias0 = self._from_image[0].attention.v_proj.bias.detach()
@@ -151,9 +155,7 @@ class ThinTransformer:
         bare = _centred(cells + self._bias_out1)
         gained = _centred(bare * self._gain1)
         queries0 = linear(placed, answer1.attention.q_proj.weight, answer1.attention.q_proj.bias)
-        answers2 = [
-            answer1.columns(linear(gained, out)) for out in (self._out1 * self._gain1, self._out2)
-        ]
+        answers2 = [answer1.columns(linear(gained, out)) for out in (self._gained_out1, self._out2)]
         return ImagePart(
             keys0=first.columns(linear(placed, first.attention.k_proj.weight)),
             queries0=answer1.columns(queries0 * answer1.scale),
@@ -224,7 +226,7 @@ class ThinTransformer:
         asked2 = look2.queries(wanted + tokens[:, rows])
         vectors = torch.cat(
             [
-                _centred(vectors1 * self._gain1),  # B1
+                _per_head(values1, self._gained_out1),  # B1
                 _per_head(values2, self._out2),  # A2
                 self._constant.expand(batch, -1, -1),
             ],
@@ -256,7 +258,10 @@ class ThinTransformer:
         taken, sums = looked.tensor_split([look2.width], -1)
         taken = taken + self._of_sums(look2, sums, vectors, self._value2)
         wanted = self._norm(wanted + look2.out(taken, self._value_bias2))
-        seen = [Seen(vectors[prompt], [part[prompt] for part in cells]) for prompt in range(batch)]
+        upscaled = torch.cat(
+            [_per_head(values1, self._upscaled1), _per_head(values2, self._upscaled2)], 1
+        )
+        seen = [Seen(upscaled[prompt], [part[prompt] for part in cells]) for prompt in range(batch)]
         return wanted, seen
 
     def first_step(
@@ -266,8 +271,7 @@ class ThinTransformer:
 
         It is then to be had for some cells (rows) of a part of the image, and some columns.
         """
-        through = seen.vectors @ self._first_step.T
-        weight, offset = through[:-1].T.contiguous(), through[-1]
+        weight, offset = seen.upscaled.T.contiguous(), self._upscaled_constant
         constant = bias + self._first_step_offset
 
         def step(bare: ImagePart, cells: ThinCells, rows: slice | Tensor, columns: slice) -> Tensor:

@@ -13,6 +13,7 @@ from math import pi
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .common import LayerNorm2d
@@ -133,12 +134,11 @@ class PromptEncoder(nn.Module):
         """
         # Coordinates name pixels by their corner; the encoding wants their centre.
         encoding = self.pe_layer.forward_with_coords(coords + 0.5, self.input_image_size)
-        kind = labels.unsqueeze(-1)
-        encoding = torch.where(kind == NOT_A_POINT, self.not_a_point_embed.weight, encoding)
-        for value, table in enumerate(self.point_embeddings):
-            offset = cast(nn.Embedding, table).weight
-            encoding = encoding + torch.where(kind == value, offset, 0.0)
-        return encoding
+        encoding = torch.where((labels == NOT_A_POINT).unsqueeze(-1), 0.0, encoding)
+        # One row per label, and one of zeros at either end for those that mean nothing.
+        tables = [cast(nn.Embedding, table).weight for table in self.point_embeddings]
+        rows = F.pad(torch.cat([self.not_a_point_embed.weight, *tables]), (0, 0, 1, 1))
+        return encoding + rows[labels.long().clamp(NOT_A_POINT - 1, len(tables)) - NOT_A_POINT + 1]
 
     def embed_mask(self, masks: Tensor) -> Tensor:
         """Encode mask logits (B, 1, 4h, 4w) as a dense map (B, C, h, w)."""

@@ -48,6 +48,9 @@ class SamDecoding:
         Those with the same kinds of prompts share a pass. Three masks for an ambiguous prompt, else
         one; the answers are in the order of the objects.
         """
+        return self._form.together(lambda: self._decode(embedding, objects))
+
+    def _decode(self, embedding: Embedding, objects: Sequence[Prompts]) -> list[Decoded]:
         import torch
 
         kinds: dict[tuple[int, bool, bool, bool], list[int]] = {}
@@ -73,6 +76,11 @@ class SamDecoding:
         self, embedding: Embedding, prompts: Prompts, rank: int = 0
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], tuple[float, ...]]:
         """Decode one object and sketch only one mask, by its rank; with the others' scores."""
+        return self._form.together(lambda: self._one(embedding, prompts, rank))
+
+    def _one(
+        self, embedding: Embedding, prompts: Prompts, rank: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], tuple[float, ...]]:
         import torch
 
         with torch.inference_mode():

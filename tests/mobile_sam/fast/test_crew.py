@@ -51,3 +51,16 @@ def test_errors_come_back_when_all_have_ended(failing: int) -> None:
         crew.run(lambda: crew.share(work, [0, 1]))
     assert sorted(ended) == [0, 1]
     assert crew.run(lambda: crew.share(str, [0, 1])) == ['0', '1']
+
+
+@pytest.mark.parametrize('size', [1, 2])
+def test_what_runs_may_run_more_on_the_same_thread(size: int) -> None:
+    crew = Crew(size)
+
+    def work() -> tuple[int, int, list[int]]:
+        inner = crew.run(threading.get_ident)
+        return threading.get_ident(), inner, crew.run(lambda: crew.share(abs, [-1, -2]))
+
+    outer, inner, shared = crew.run(work)
+    assert outer == inner
+    assert shared == [1, 2]
