@@ -488,6 +488,7 @@ def test_too_many_for_the_device_are_halved(
     found = list(segmenter.encode_many(pictures))
     assert sizes == expected
     assert len(notices) == {8: 0, 3: 1, 1: 2}[capacity]
+    assert segmenter.at_once == {8: 4, 3: 2, 1: 1}[capacity]
     assert all('at a time' in notice for notice in notices)
     assert [embedding.original_size[0] for embedding in found] == [20, 21, 22, 23, 24, 25, 26]
 

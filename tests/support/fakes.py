@@ -7,7 +7,7 @@ point. It is deterministic, needs no torch, and keeps its calls for assertions.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,11 +35,15 @@ class FakeSegmenter:
     gate : threading.Event, optional
         Where given, every `encode` and `decode` waits until it is set: a slow model under the
         test's control. It never waits longer than ten seconds.
+    at_once : int
+        How many pictures it says to encode together.
 
     Attributes
     ----------
     encoded : list of tuple
         Shape of every picture encoded.
+    together : list of int
+        How many pictures each `encode_many` got.
     decoded : list of Prompts
         Prompts of every decode.
     hovered : list of (row, column)
@@ -52,8 +56,12 @@ class FakeSegmenter:
         Raised by the next calls while set.
     """
 
-    def __init__(self, digest: str = 'fake', gate: threading.Event | None = None) -> None:
+    def __init__(
+        self, digest: str = 'fake', gate: threading.Event | None = None, at_once: int = 1
+    ) -> None:
         self._digest = digest
+        self.at_once = at_once
+        self.together: list[int] = []
         self.gate = gate
         self.started = threading.Event()
         self.encoded: list[tuple[int, ...]] = []
@@ -98,6 +106,15 @@ class FakeSegmenter:
             (size[0], size[1]),
             fingerprint(image, self.encoding_digest) if key is None else key,
         )
+
+    def encode_many(
+        self, images: Iterable[NDArray[np.uint8]], *, keys: Iterable[str] | None = None
+    ) -> Iterator[Embedding]:
+        pictures = list(images)
+        self.together.append(len(pictures))
+        names = [None] * len(pictures) if keys is None else list(keys)
+        for image, key in zip(pictures, names, strict=True):
+            yield self.encode(image, key=key)
 
     def decode(self, embedding: Embedding, prompts: Prompts) -> Candidates:
         if not prompts:

@@ -95,6 +95,14 @@ class Prediction:
         return self.patch(index, prompted_only=prompted_only).full()
 
 
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """An embedding, and whether it had to be encoded for this."""
+
+    embedding: Embedding
+    encoded: bool
+
+
 class Annotator:
     """Embeds planes, at most once each, and predicts masks from prompts.
 
@@ -159,36 +167,81 @@ class Annotator:
         Cancelled
             If the token was cancelled.
         """
+        return self.embed_many([source], cancel, on_stage, ahead=ahead)[0].embedding
+
+    def embed_many(
+        self,
+        sources: Sequence[PlaneSource],
+        cancel: CancelToken | None = None,
+        on_stage: OnStage | None = None,
+        *,
+        ahead: bool = False,
+    ) -> list[Embedded]:
+        """Return the embeddings of a few planes; those that have none are encoded together.
+
+        All of them are read before the first is encoded: as many as `Segmenter.at_once` are few
+        enough for memory, and as quick as it gets.
+
+        Parameters
+        ----------
+        sources : sequence of PlaneSource
+            Planes, or frames of planes.
+        cancel, on_stage, ahead
+            As of `embed`.
+
+        Returns
+        -------
+        list of Embedded
+            In the order of the sources.
+
+        Raises
+        ------
+        Cancelled
+            If the token was cancelled; what was encoded by then is kept all the same.
+        """
         cancel = CancelToken() if cancel is None else cancel
-        cancel.check()
-        with self._lock:
-            key = self._known.get(source)
-        if key is not None:
-            embedding = self._store.get(key, ahead=ahead)
-            if embedding is not None:
-                return embedding
-        if on_stage is not None:
-            on_stage('reading')
-        image = source.image(cancel)
-        cancel.check()
+        found: dict[int, Embedding] = {}
+        missing: list[tuple[int, NDArray[np.uint8], str]] = []
         made_by = self._segmenter.encoding_digest
-        key = fingerprint(image, made_by)
-        embedding = self._store.get(key, ahead=ahead)
-        if embedding is None:
+        for number, source in enumerate(sources):
+            cancel.check()
+            with self._lock:
+                key = self._known.get(source)
+            embedding = None if key is None else self._store.get(key, ahead=ahead)
+            if embedding is None:
+                if on_stage is not None:
+                    on_stage('reading')
+                image = source.image(cancel)
+                cancel.check()
+                key = fingerprint(image, made_by)
+                embedding = self._store.get(key, ahead=ahead)
+                if embedding is None:
+                    missing.append((number, image, key))
+                    continue
+                self._remember(source, key)
+            found[number] = embedding
+        if missing:
             cancel.check()
             if on_stage is not None:
                 on_stage('encoding')
-            embedding = self._segmenter.encode(image, key=key)
-            if self._segmenter.encoding_digest != made_by:
-                # It went to another device, in another precision, for want of memory.
-                key = fingerprint(image, self._segmenter.encoding_digest)
-                embedding = replace(embedding, key=key)
-            # Kept even if cancelled by now: it is right, it was paid for, and may be wanted again.
-            self._store.put(embedding, ahead=ahead)
+            numbers, images, keys = zip(*missing, strict=True)
+            made = self._segmenter.encode_many(images, keys=keys)
+            for number, image, embedding in zip(numbers, images, made, strict=True):
+                if self._segmenter.encoding_digest != made_by:
+                    # It went to another device, in another precision, for want of memory.
+                    key = fingerprint(image, self._segmenter.encoding_digest)
+                    embedding = replace(embedding, key=key)
+                # Kept even if cancelled by now: it is right, paid for, and may be wanted again.
+                self._store.put(embedding, ahead=ahead)
+                self._remember(sources[number], embedding.key)
+                found[number] = embedding
+        cancel.check()
+        encoded = {number for number, _, _ in missing}
+        return [Embedded(found[n], n in encoded) for n in range(len(sources))]
+
+    def _remember(self, source: PlaneSource, key: str) -> None:
         with self._lock:
             self._known[source] = key
-        cancel.check()
-        return embedding
 
     def predict(
         self,

@@ -48,11 +48,20 @@ class Segmenter(Protocol):
     def thresholds(self) -> tuple[float, float]:
         """Predicted IoU and stability from which on everything mode should keep its masks."""
 
+    @property
+    def at_once(self) -> int:
+        """How many pictures are encoded fastest together."""
+
     def encode(self, image: NDArray[np.uint8], *, key: str | None = None) -> Embedding:
         """Encode a mapped picture, uint8 (H, W, 3).
 
         `key` is its fingerprint where the caller knows it; otherwise it is computed.
         """
+
+    def encode_many(
+        self, images: Iterable[NDArray[np.uint8]], *, keys: Iterable[str] | None = None
+    ) -> Iterator[Embedding]:
+        """Encode pictures, in their order."""
 
     def decode(self, embedding: Embedding, prompts: Prompts) -> Candidates:
         """Offer masks for prompts in (row, column) pixels of the encoded picture."""
@@ -172,6 +181,11 @@ class SamSegmenter:
     def backend(self) -> str:
         """What evaluates the encoder, in a few words; empty before the first picture."""
         return '' if self._encoding is None else self._encoding.name
+
+    @property
+    def at_once(self) -> int:
+        """As many as the device takes in one pass; fewer when its memory did not suffice."""
+        return self._encoder().batch
 
     def encode(self, image: NDArray[np.uint8], *, key: str | None = None) -> Embedding:
         """Encode a picture.

@@ -43,8 +43,8 @@ def series(array: Any) -> PlaneSeries:
 
 def drain(plan: PrecomputePlan) -> list[int]:
     order = []
-    while (index := plan.take()) is not None:
-        order.append(index)
+    while taken := plan.take():
+        order += taken
     return order
 
 
@@ -53,12 +53,13 @@ def test_outwards_from_where_the_user_is() -> None:
     assert drain(PrecomputePlan(4, 0)) == [0, 1, 2, 3]
     assert drain(PrecomputePlan(0)) == []
     plan = PrecomputePlan(9, 6)
-    assert [plan.take(), plan.take()] == [6, 7]
+    assert [plan.take(), plan.take()] == [[6], [7]]
     plan.focus(2)  # moved down: down goes first
-    assert [plan.take() for _ in range(4)] == [2, 1, 3, 0]
-    plan.put_back(2)
-    assert plan.take() == 2
+    assert plan.take(4) == [2, 1, 3, 0]
+    plan.put_back([2])
+    assert plan.take() == [2]
     assert plan.remaining == 3
+    assert plan.take(9) == [4, 5, 8]
 
 
 def test_progress_and_the_second_time(tmp_path: Path) -> None:
@@ -76,6 +77,44 @@ def test_progress_and_the_second_time(tmp_path: Path) -> None:
     assert len(fake.encoded) == 6
     assert not any(step.encoded for step in steps)
     assert steps[0].seconds_left is None
+
+
+def test_as_many_at_a_time_as_the_device_takes(tmp_path: Path) -> None:
+    fake = FakeSegmenter(at_once=3)
+    volume, store = Lazy(8), DiskStore(tmp_path)
+    planes = series(volume)
+    annotator = Annotator(fake, EmbeddingStore(64, store))
+    annotator.embed(planes[4])
+    steps = list(precompute(annotator, planes, PrecomputePlan(8, 3)))
+    assert [step.index for step in steps] == [3, 4, 2, 5, 1, 6, 0, 7]
+    assert [step.index for step in steps if not step.encoded] == [4]
+    assert [step.done for step in steps] == list(range(1, 9))
+    assert [step.seconds_left is None for step in steps] == [False] * 8
+    assert steps[-1].seconds_left == 0
+    assert fake.together == [1, 2, 3, 2]
+    for index in range(8):
+        alone = Annotator(FakeSegmenter()).embed(planes[index])
+        assert (annotator.embed(planes[index]).features == alone.features).all()
+    assert len(fake.encoded) == 8
+
+
+def test_what_was_encoded_with_a_cancelled_one_is_kept() -> None:
+    fake = FakeSegmenter(gate=threading.Event(), at_once=3)
+    cancel, plan, annotator = CancelToken(), PrecomputePlan(5), Annotator(fake)
+
+    def work() -> None:
+        with pytest.raises(Cancelled):
+            list(precompute(annotator, series(Lazy(5)), plan, cancel))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert fake.started.wait(10)
+    cancel.cancel()
+    assert fake.gate is not None
+    fake.gate.set()
+    thread.join(10)
+    assert len(annotator.store) == 3
+    assert plan.remaining == 5
 
 
 def test_what_failed_is_not_forgotten() -> None:

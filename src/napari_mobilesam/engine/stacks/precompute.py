@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from heapq import nsmallest
 from threading import Lock
 from time import monotonic
 
-from napari_mobilesam.engine.annotator import Annotator, Stage
+from napari_mobilesam.engine.annotator import Annotator
 from napari_mobilesam.engine.cancel import CancelToken
 
 from .series import PlaneSeries
@@ -52,22 +53,20 @@ class PrecomputePlan:
                 self._forwards = index > self._focus
             self._focus = index
 
-    def take(self) -> int | None:
-        """Return the next plane, which then counts as taken; None if there is none."""
+    def take(self, count: int = 1) -> list[int]:
+        """Return so many of the next planes, or as many as there are; they count as taken."""
         with self._lock:
-            if not self._open:
-                return None
             focus, ahead = self._focus, 1 if self._forwards else -1
-            nearest = min(
-                self._open, key=lambda index: (abs(index - focus), -ahead * (index - focus))
+            nearest = nsmallest(
+                count, self._open, key=lambda i: (abs(i - focus), -ahead * (i - focus))
             )
-            self._open.remove(nearest)
+            self._open.difference_update(nearest)
             return nearest
 
-    def put_back(self, index: int) -> None:
-        """Return a plane that was taken but not embedded."""
+    def put_back(self, indices: Iterable[int]) -> None:
+        """Return planes that were taken but not embedded."""
         with self._lock:
-            self._open.add(index)
+            self._open.update(indices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +98,9 @@ def precompute(
     plan: PrecomputePlan,
     cancel: CancelToken | None = None,
 ) -> Iterator[PrecomputeProgress]:
-    """Embed the planes of a plan, one at a time.
+    """Embed the planes of a plan, as many at a time as the device encodes in one pass.
 
-    Only one plane is read at a time. Embeddings go to disk, where there is a store on disk, and
+    No more than these are read. Embeddings go to disk, where there is a store on disk, and
     stay in memory as long as nothing that is more useful needs the room. Without a store on disk
     it ends when the memory is full: what is embedded then would be forgotten at once.
 
@@ -114,7 +113,7 @@ def precompute(
     plan : PrecomputePlan
         Which of them come next.
     cancel : CancelToken, optional
-        Polled before, during and after each plane.
+        Polled before, during and after each plane that is read, and after each pass.
 
     Yields
     ------
@@ -127,24 +126,27 @@ def precompute(
         If the token was cancelled; planes that are done stay done.
     """
     encoding_seconds, encoded_planes = 0.0, 0
-    while not annotator.store.full and (index := plan.take()) is not None:
-        stages: list[Stage] = []
+    at_once = annotator.segmenter.at_once
+    while not annotator.store.full and (taken := plan.take(at_once)):
         started = monotonic()
         try:
-            annotator.embed(planes[index], cancel, stages.append, ahead=True)
+            found = annotator.embed_many([planes[index] for index in taken], cancel, ahead=True)
         except BaseException:
-            plan.put_back(index)
+            plan.put_back(taken)
             raise
-        encoded = 'encoding' in stages
+        at_once = annotator.segmenter.at_once
+        encoded = sum(each.encoded for each in found)
         if encoded:
             encoding_seconds += monotonic() - started
-            encoded_planes += 1
+            encoded_planes += encoded
         remaining = plan.remaining
         mean = encoding_seconds / encoded_planes if encoded_planes else None
-        yield PrecomputeProgress(
-            index=index,
-            encoded=encoded,
-            done=plan.count - remaining,
-            total=plan.count,
-            seconds_left=None if mean is None else mean * remaining,
-        )
+        for number, (index, each) in enumerate(zip(taken, found, strict=True), 1):
+            left = remaining + len(taken) - number
+            yield PrecomputeProgress(
+                index=index,
+                encoded=each.encoded,
+                done=plan.count - left,
+                total=plan.count,
+                seconds_left=None if mean is None else mean * left,
+            )
