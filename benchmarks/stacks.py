@@ -37,6 +37,7 @@ from napari_mobilesam.engine.stacks import (
     Propagation,
     PropagationOptions,
 )
+from napari_mobilesam.engine.stacks.consensus import three_views
 from napari_mobilesam.engine.stacks.detectors import blob_detector
 from napari_mobilesam.engine.stacks.linking import LinkOptions, paint_linked
 from napari_mobilesam.engine.stacks.measure import area_drift, average_precision
@@ -54,6 +55,8 @@ class Volume:
     name: str
     image: np.ndarray
     truth: np.ndarray
+    depth: float = 1.0
+    """Distance of two slices, in pixels."""
 
 
 def volumes(only: str = '') -> Iterator[Volume]:
@@ -71,16 +74,29 @@ def volumes(only: str = '') -> Iterator[Volume]:
     simulated: dict[str, Callable[[], Any]] = {
         'simulated_demo': simulated_nuclei,
         'simulated_nuclei': lambda: simulate(
-            'nuclei', (24, 192, 192), seed=11, size=30, crowding=0.4, noise=0.3, anisotropy=2.5
+            'nuclei',
+            (24, 192, 192),
+            seed=11,
+            size=30,
+            crowding=0.4,
+            noise=0.3,
+            anisotropy=2.5,
         ),
         'simulated_cells': lambda: simulate(
-            'cells', (20, 192, 192), seed=12, size=44, crowding=0.6, noise=0.3, anisotropy=2.5
+            'cells',
+            (20, 192, 192),
+            seed=12,
+            size=44,
+            crowding=0.6,
+            noise=0.3,
+            anisotropy=2.5,
         ),
     }
     for name, make in simulated.items():
         if only in name:
             made = make()
-            yield Volume(name, made.image, made.labels)
+            depth = made.voxel_size[0] / made.voxel_size[-1]
+            yield Volume(name, made.image, made.labels, depth)
 
 
 def segmenter_of(arguments: argparse.Namespace) -> SamSegmenter:
@@ -150,26 +166,42 @@ def propagate(arguments: argparse.Namespace) -> None:
                 propagation.anchor(label, index, patch)
             for step in propagation.run():
                 print(f'\r{volume.name} {mode} {step.done}/{step.total}', end='', file=sys.stderr)
-            print('\r', end='', file=sys.stderr)
-            overlaps, drifts, excess, lack = [], [], [], []
-            for label in clicks:
-                truth = volume.truth == label
-                found = np.zeros_like(truth)
-                if label in masks:
-                    for index, mask in propagation.masks(label).items():
-                        found[index] = mask.patch.full(planes.shape)
-                    drifts.append(area_drift(truth, found, clicks[label][0]))
-                overlaps.append(volume_overlap(found, truth))
-                here, there = found.any(axis=(1, 2)), truth.any(axis=(1, 2))
-                excess.append(np.count_nonzero(here & ~there))
-                lack.append(np.count_nonzero(there & ~here))
-            print(
-                f'{volume.name:22} {mode:10} {len(clicks):7}  {np.mean(overlaps):6.3f}  '
-                f'{np.mean(flat):6.3f}  {np.median([d.growth for d in drifts]):+6.2f}  '
-                f'{np.median([d.far for d in drifts]):4.2f}  '
-                f'{np.mean(excess):8.2f}  {np.mean(lack):7.2f}',
-                flush=True,
-            )
+            report(volume, mode, clicks, flat, propagation)
+        if arguments.views:
+            for label in propagation.labels:
+                for view in three_views(annotator, planes, propagation, label, volume.depth):
+                    where = f'{volume.name} {label} sides {view.done}/{view.total}'
+                    print(f'\r{where}', end='', file=sys.stderr)
+            report(volume, 'views', clicks, flat, propagation)
+
+
+def report(
+    volume: Volume,
+    mode: str,
+    clicks: dict[int, tuple[int, tuple[float, float]]],
+    flat: list[float],
+    propagation: Propagation,
+) -> None:
+    print('\r', end='', file=sys.stderr)
+    overlaps, drifts, excess, lack = [], [], [], []
+    for label in clicks:
+        truth = volume.truth == label
+        found = np.zeros_like(truth)
+        if label in propagation.labels:
+            for index, mask in propagation.masks(label).items():
+                found[index] = mask.patch.full(truth.shape[1:])
+            drifts.append(area_drift(truth, found, clicks[label][0]))
+        overlaps.append(volume_overlap(found, truth))
+        here, there = found.any(axis=(1, 2)), truth.any(axis=(1, 2))
+        excess.append(np.count_nonzero(here & ~there))
+        lack.append(np.count_nonzero(there & ~here))
+    print(
+        f'{volume.name:22} {mode:10} {len(clicks):7}  {np.mean(overlaps):6.3f}  '
+        f'{np.mean(flat):6.3f}  {np.median([d.growth for d in drifts]):+6.2f}  '
+        f'{np.median([d.far for d in drifts]):4.2f}  '
+        f'{np.mean(excess):8.2f}  {np.mean(lack):7.2f}',
+        flush=True,
+    )
 
 
 def automatic(arguments: argparse.Namespace) -> None:
@@ -263,6 +295,9 @@ def main() -> None:
     parser.add_argument('--weights')
     parser.add_argument('--only', default='')
     parser.add_argument('--mode', choices=MODES)
+    parser.add_argument(
+        '--views', action='store_true', help='after the last mode, ask the two other sides as well'
+    )
     parser.add_argument('--min-score', type=float, default=0.3)
     parser.add_argument('--slices', type=int, default=50)
     parser.add_argument('--objects', type=int, help='of each volume; by default 16, or 50 a batch')

@@ -69,6 +69,25 @@ def test_given_objects_are_followed_with_their_ids(
     assert np.count_nonzero(found & true) / np.count_nonzero(found | true) > 0.7
 
 
+def test_given_objects_are_seen_from_three_sides(
+    tmp_path: Path, truth: np.ndarray, segmenter: FakeSegmenter
+) -> None:
+    given = np.zeros_like(truth)
+    given[4] = np.where(truth[4] == 2, 700, 0)
+    tifffile.imwrite(tmp_path / 'given.tif', given)
+    arguments = (tmp_path / 'image.tif', '-o', tmp_path / 'l.tif', '--three-views')
+    result = run(*arguments, '--anchors', tmp_path / 'given.tif', '--first', 3, '--last', 6)
+    assert result.exit_code == 0, result.output
+    assert 'Object 700 from its sides' in result.stderr
+    assert len(segmenter.encoded) > 4, 'planes of other axes, too'
+    labels = tifffile.imread(tmp_path / 'l.tif')
+    assert [z for z in range(10) if labels[z].any()] == [3, 4, 5, 6]
+    assert np.array_equal(labels[4], given[4])
+    found, true = labels[3:7] > 0, truth[3:7] == 2
+    assert np.count_nonzero(found & true) / np.count_nonzero(found | true) > 0.7
+    assert run(*arguments, '--overwrite').exit_code == 2
+
+
 def test_a_range_of_slices(tmp_path: Path, truth: np.ndarray, segmenter: FakeSegmenter) -> None:
     arguments = (tmp_path / 'image.tif', '-o', tmp_path / 'l.tif', '--first', 3, '--last', 5)
     assert run(*arguments).exit_code == 0

@@ -67,6 +67,14 @@ def command(
         PromptMode,
         typer.Option(help='Prompts made of the slice before; agreement tries all of them.'),
     ] = PromptMode.AGREEMENT,
+    views: Annotated[
+        bool,
+        typer.Option(
+            '--three-views',
+            help='With --anchors: follow each object through its XZ and YZ planes too, and keep '
+            'what two of the three views agree on. Takes an encoding for each of these planes.',
+        ),
+    ] = False,
     first: Annotated[
         int, typer.Option(min=0, metavar='N', help='The first slice to look at, counted from 0.')
     ] = 0,
@@ -126,6 +134,8 @@ def command(
         fail(str(error))
     if tracks and (along is not Along.T or anchors is not None):
         raise typer.BadParameter('--tracks: expected --along t, and no --anchors.')
+    if views and (along is Along.T or anchors is None):
+        raise typer.BadParameter('--three-views: expected --anchors, and --along z.')
     picture = open_stack(image)
     pixels = picture.pixels
     given = None if anchors is None else np.asarray(open_stack(anchors).pixels)
@@ -147,7 +157,9 @@ def command(
     if given is not None:
         if not given[within.start : within.stop].any():
             fail(f'{anchors} holds no object from slice {within.start} to {within.stop - 1}.')
-        labels = _follow(annotator, planes, given, mode.value, within)
+        # Along rows and columns a pixel of the planes counts as 1.
+        depth = picture.scale[0] / picture.scale[-1] if views else None
+        labels = _follow(annotator, planes, given, mode.value, within, depth)
     elif along is Along.T:
         tracking = _track(annotator, planes, min_score, max_gap, max_distance, within)
         labels = np.stack([tracking.paint(index, planes.shape) for index in range(len(planes))])
@@ -197,12 +209,21 @@ def _progress(what: str, done: int, total: int) -> None:
 
 
 def _follow(
-    annotator: Annotator, planes: PlaneSeries, given: NDArray[Any], mode: Any, within: range
+    annotator: Annotator,
+    planes: PlaneSeries,
+    given: NDArray[Any],
+    mode: Any,
+    within: range,
+    depth: float | None,
 ) -> NDArray[np.int32]:
-    """Follow given objects; they keep their ids, and their pixels beside the slices looked at."""
+    """Follow given objects; they keep their ids, and their pixels beside the slices looked at.
+
+    With a distance of slices, in pixels, they are followed from three sides.
+    """
     import numpy as np
 
     from napari_mobilesam.engine.stacks import MaskPatch, Propagation, PropagationOptions
+    from napari_mobilesam.engine.stacks.consensus import three_views
 
     propagation = Propagation(annotator, planes, PropagationOptions(mode=mode))
     for index in range(len(planes)):
@@ -217,6 +238,9 @@ def _follow(
                 f'\rObject {stop.label} ends before slice {stop.index}: {stop.reason.value}',
                 err=True,
             )
+    for label in propagation.labels if depth is not None else ():
+        for view in three_views(annotator, planes, propagation, label, depth or 1.0, within):
+            _progress(f'Object {label} from its sides, plane', view.done, view.total)
     return np.stack([propagation.paint(index) for index in range(len(planes))])
 
 

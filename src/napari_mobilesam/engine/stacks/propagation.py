@@ -259,6 +259,26 @@ class Propagation:
         if not track.anchors:
             del self._tracks[label]
 
+    def settle(self, label: int, masks: Mapping[int, SliceMask]) -> None:
+        """Replace what was found of an object by what somebody knows better; anchors stay.
+
+        It ends where these masks end. Another anchor, later on, is followed as ever.
+        """
+        track = self._track(label)
+        track.found = {index: mask for index, mask in masks.items() if index not in track.anchors}
+        present = sorted({*track.found, *track.anchors})
+        stops = {}
+        for index in present:
+            for direction in (1, -1):
+                beyond = index + direction
+                if beyond in present:
+                    continue
+                at_end = beyond in (-1, len(self._planes))
+                reason = StopReason.END if at_end else StopReason.SIDES
+                known = track.stops.get((index, direction))
+                stops[index, direction] = known or Stop(label, beyond, direction, reason)
+        track.stops = stops
+
     def anchors(self, label: int) -> Mapping[int, MaskPatch]:
         """Return what the user gave of an object, by slice; nothing for an unknown object."""
         track = self._tracks.get(label)

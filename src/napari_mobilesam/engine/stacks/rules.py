@@ -21,6 +21,7 @@ class StopReason(Enum):
     FADED = 'it fades into its surroundings'
     OTHER = 'another object begins here'
     DOUBT = 'the model is less sure of it than before'
+    SIDES = 'seen from its sides it ends here'
 
 
 # An object that has dimmed below the first part of its contrast, and comes back above the second,
