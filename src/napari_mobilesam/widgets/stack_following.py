@@ -11,8 +11,8 @@ import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_mobilesam.engine.stacks import PropagationOptions, PropagationStep, SliceMask, Stop
-from napari_mobilesam.engine.stacks.following import Followed, Following
-from napari_mobilesam.engine.stacks.writing import plan_slices
+from napari_mobilesam.engine.stacks.following import Following
+from napari_mobilesam.engine.stacks.writing import ObjectChanges, plan_slices
 from napari_mobilesam.layers import NotAnnotatable
 
 from .stack_task import StackTask
@@ -230,7 +230,7 @@ class StackFollowing(StackTask):
             lambda error: self._on_failed(str(error)),
         )
 
-    def _on_planned(self, run: _Run, complete: bool, found: Followed) -> None:
+    def _on_planned(self, run: _Run, complete: bool, found: ObjectChanges) -> None:
         committer = self._committer
         session, target, data = committer.session, committer.target, run.layer.data
         if session is None or target is None or committer.labels is not run.layer:

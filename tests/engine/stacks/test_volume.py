@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from fakes import FakeSegmenter
-from scipy import ndimage
 
 from napari_mobilesam.engine import (
     Annotator,
@@ -20,7 +19,7 @@ from napari_mobilesam.engine.stacks.detectors import blob_detector
 from napari_mobilesam.engine.stacks.linking import LinkOptions, paint_linked
 from napari_mobilesam.engine.stacks.measure import average_precision
 from napari_mobilesam.engine.stacks.proposals import propose_blobs
-from napari_mobilesam.engine.stacks.volume import VolumeSegmentation, refine
+from napari_mobilesam.engine.stacks.volume import VolumeSegmentation
 
 CENTRES = ((6, 18, 18), (7, 44, 20), (6, 20, 46), (8, 45, 46))
 
@@ -75,21 +74,3 @@ def test_touching_blobs_are_two_proposals_and_noise_is_none() -> None:
     image = np.repeat(np.where(labels[7] > 0, 200, 20).astype(np.uint8)[..., None], 3, axis=2)
     assert len(propose_blobs(image)) == 2
     assert propose_blobs(np.zeros((20, 20, 3), np.uint8)) == []
-
-
-def test_refining_coarse_labels_keeps_ids() -> None:
-    truth = balls()
-    coarse = np.where(truth > 0, truth * 1000, 0)
-    coarse = np.stack([ndimage.grey_dilation(plane, (5, 5)) for plane in coarse])
-    planes = series(truth)
-    annotator = Annotator(FakeSegmenter())
-    refined = list(refine(annotator, planes, lambda z: coarse[z]))
-    volume = np.stack([one.labels for one in refined])
-    before, after = (np.count_nonzero(one == truth * 1000) for one in (coarse, volume))
-    assert after > before
-    assert sorted(refined[7].changed) == [1000, 2000, 3000, 4000]
-    unsure = next(refine(annotator, planes, lambda z: coarse[z], 0.95, slices=[7]))
-    assert (unsure.kept, dict(unsure.changed)) == ((1000, 2000, 3000, 4000), {})
-    assert np.array_equal(unsure.labels, coarse[7])
-    with pytest.raises(ValueError, match='expected labels of'):
-        next(refine(annotator, planes, lambda z: coarse[z, :5]))

@@ -7,14 +7,13 @@ ones that were written here are the user's, and become anchors; the others hang 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_mobilesam.engine.annotator import Annotator
 from napari_mobilesam.engine.cancel import CancelToken
-from napari_mobilesam.engine.edits import LabelEdit
 from napari_mobilesam.engine.objects import SegmentedObject
 from napari_mobilesam.engine.regions import Region
 
@@ -22,28 +21,9 @@ from .patch import MaskPatch
 from .propagation import Propagation, PropagationOptions, PropagationStep, SliceMask, Stop
 from .series import PlaneSeries
 from .slicing import LabelSlices
-from .writing import SliceWrite, bounds_after, write_slices
+from .writing import ObjectChanges, SliceWrite, bounds_after, write_slices
 
 _Pixels = tuple[int, int, int, int, bytes]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Followed:
-    """What following objects changes in the labels.
-
-    Parameters
-    ----------
-    edits : tuple of LabelEdit
-        One for each slice that changes.
-    records : mapping of int to SegmentedObject
-        The objects' new records, areas and bounds apart.
-    bounds : mapping of int to Region
-        Where they will be.
-    """
-
-    edits: tuple[LabelEdit, ...]
-    records: Mapping[int, SegmentedObject]
-    bounds: Mapping[int, Region]
 
 
 class Following:
@@ -164,7 +144,7 @@ class Following:
 
     def plan(
         self, slices: LabelSlices, records: Mapping[int, SegmentedObject], complete: bool = True
-    ) -> Followed:
+    ) -> ObjectChanges:
         """Plan to write objects that were followed into the labels.
 
         Slices that the user gave stay as they are, and other objects keep their pixels.
@@ -180,7 +160,7 @@ class Following:
 
         Returns
         -------
-        Followed
+        ObjectChanges
             What changes. From now on such pixels count as written here.
         """
         wanted: dict[int, list[tuple[float, int, MaskPatch]]] = {}
@@ -223,7 +203,7 @@ class Following:
                 place = bounds_after(slices, label, record.bounds, edits)
                 if place is not None:
                     bounds[label] = place
-        return Followed(tuple(edits), after, bounds)
+        return ObjectChanges(tuple(edits), after, bounds)
 
     def _score(self, label: int) -> float:
         """Return the mean of what the model says of an object's slices, by their areas."""

@@ -141,10 +141,13 @@ class LabelSlices:
 
     def region(self, position: int, patch: MaskPatch) -> Region:
         """Return where in the labels the bounding box of a mask on a slice is."""
+        return self.place(position, patch.rows, patch.columns)
+
+    def place(self, position: int, rows: slice, columns: slice) -> Region:
+        """Return where in the labels rows and columns of a slice are."""
         region = [(place, place + 1) for place in self.index]
         region[self.axis] = (position + self.offset[2], position + self.offset[2] + 1)
-        parts = (patch.rows, patch.columns)
-        for axis, part, offset in zip(self.axes, parts, self.offset, strict=False):
+        for axis, part, offset in zip(self.axes, (rows, columns), self.offset, strict=False):
             region[axis] = (part.start + offset, part.stop + offset)
         return tuple(region)
 

@@ -100,6 +100,25 @@ class NewObjects:
     bounds: Mapping[int, Region]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ObjectChanges:
+    """What becomes of objects on some slices, to be written.
+
+    Parameters
+    ----------
+    edits : tuple of LabelEdit
+        One for each slice that changes.
+    records : mapping of int to SegmentedObject
+        The objects' new records, areas and bounds apart.
+    bounds : mapping of int to Region
+        Where they will be.
+    """
+
+    edits: tuple[LabelEdit, ...]
+    records: Mapping[int, SegmentedObject]
+    bounds: Mapping[int, Region]
+
+
 def write_linked(slices: LabelSlices, objects: Sequence[Linked], first_label: int) -> NewObjects:
     """Plan to write the objects of a stack where nothing is yet.
 
