@@ -4,7 +4,8 @@
 
 writes into docs/images, each in the dark and the light theme: the annotator at work, the same
 looking closely at a frame, the window with what the model sees, that with all keys, and the parts
-of the dock for files; an object followed through a stack, everything found in it, and that in 3D.
+of the dock for files; an object followed through a stack, everything found in it, that in 3D, and
+labels being refined.
 With ``--stand-in`` the tests' segmenter without a model takes the model's place, for work on the
 layout only; with ``--only WORD`` only those pictures are taken.
 """
@@ -31,7 +32,7 @@ def main() -> None:
     parser.add_argument('--stand-in', action='store_true', help='no model, layout only')
     parser.add_argument('--width', type=int, default=320, help='of the dock, in pixels')
     parser.add_argument('--output', type=Path, default=ROOT / 'docs' / 'images')
-    parser.add_argument('--only', choices=['annotator', 'stack'], help='take these alone')
+    parser.add_argument('--only', choices=['annotator', 'stack', 'refine'], help='take these alone')
     parser.add_argument('--theme', choices=['dark', 'light'], help='take this one alone')
     arguments = parser.parse_args()
     factory = None
@@ -42,14 +43,17 @@ def main() -> None:
         factory = FakeSegmenter
     arguments.output.mkdir(parents=True, exist_ok=True)
     for theme in ('dark', 'light') if arguments.theme is None else (arguments.theme,):
-        if arguments.only != 'stack':
+        if arguments.only in (None, 'annotator'):
             with untouched():
                 take(theme, arguments.width, arguments.output, factory)
             with untouched():
                 take_files(theme, arguments.width, arguments.output)
-        if arguments.only != 'annotator':
+        if arguments.only in (None, 'stack'):
             with untouched():
                 take_stack(theme, arguments.width, arguments.output, factory)
+        if arguments.only in (None, 'refine'):
+            with untouched():
+                take_refining(theme, arguments.width, arguments.output, factory)
 
 
 @contextmanager
@@ -139,14 +143,11 @@ def take_files(theme: str, width: int, folder: Path) -> None:
 def take_stack(theme: str, width: int, folder: Path, factory: Any) -> None:
     """Take the pictures of the stack section."""
     from napari_mobilesam.sample_data import nuclei_stack
-    from napari_mobilesam.widgets.section import Section
 
     (image, keywords, _), (truth, _, _) = nuclei_stack()
     viewer, widget = open_annotator(image, keywords, theme, width, factory)
     stacks, panel = widget.controller.stacks, widget.stack.panel
-    for section in widget._sections:
-        if isinstance(section, Section):
-            section.fold(section is not panel)
+    unfold(widget, panel)
     viewer.dims.set_current_step(0, PLANE)
     viewer.reset_view(margin=0.02)
     settle()
@@ -158,7 +159,7 @@ def take_stack(theme: str, width: int, folder: Path, factory: Any) -> None:
     settle()
     viewer.screenshot(str(folder / f'stack-{theme}.png'), canvas_only=False, flash=False)
 
-    panel.find.scope.setCurrentIndex(panel.find.scope.findData('all'))
+    panel.find.where.scope.setCurrentIndex(panel.find.where.scope.findData('all'))
     panel.find.run.click()
     wait(lambda: not stacks.finding.work.running and stacks.finding.objects)
     settle()
@@ -174,6 +175,43 @@ def take_stack(theme: str, width: int, folder: Path, factory: Any) -> None:
     viewer.screenshot(str(folder / f'stack-3d-{theme}.png'), canvas_only=False, flash=False)
     viewer.close()
     settle()
+
+
+def take_refining(theme: str, width: int, folder: Path, factory: Any) -> None:
+    """Take the picture of coarse labels that are being refined, three slices from the first."""
+    from qtpy.QtWidgets import QScrollArea
+
+    from napari_mobilesam.sample_data import nuclei_stack
+
+    (image, keywords, _), (truth, _, _) = nuclei_stack()
+    viewer, widget = open_annotator(image, keywords, theme, width, factory)
+    panel = widget.stack.panel
+    unfold(widget, panel)
+    coarse = truth[:, 3::8, 3::8].repeat(8, 1).repeat(8, 2)[:, : truth.shape[1], : truth.shape[2]]
+    spatial = {name: keywords[name] for name in ('scale', 'units') if name in keywords}
+    labels = viewer.add_labels(coarse, name='coarse labels', opacity=0.4, **spatial)
+    viewer.dims.set_current_step(0, PLANE)
+    viewer.reset_view(margin=0.02)
+    settle()
+    box = panel.refine
+    box.labels.setCurrentIndex(box.labels.findText(labels.name))
+    box.mode.setCurrentIndex(box.mode.findData('compare'))
+    box.run.click()
+    wait(lambda: box.row.bar.value() >= 3)
+    widget.findChild(QScrollArea).ensureWidgetVisible(box.row)
+    settle(0, 3)
+    viewer.screenshot(str(folder / f'stack-refine-{theme}.png'), canvas_only=False, flash=False)
+    viewer.close()
+    settle()
+
+
+def unfold(widget: Any, panel: Any) -> None:
+    """Unfold one section of the dock alone."""
+    from napari_mobilesam.widgets.section import Section
+
+    for section in widget._sections:
+        if isinstance(section, Section):
+            section.fold(section is not panel)
 
 
 def open_annotator(

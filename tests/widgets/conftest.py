@@ -11,6 +11,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from pictures import stack
 from qtpy.QtWidgets import QApplication
+from stage import COUNT, Stage
 
 from napari_mobilesam.widgets.bridge import WorkerBridge
 from napari_mobilesam.widgets.controller import AnnotatorController
@@ -143,3 +144,18 @@ def bench(qtbot: Any) -> Iterator[Callable[..., Bench]]:
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def stage(bench: Callable[..., Any]) -> Iterator[Callable[..., Stage]]:
+    """Make a stack of discs with the section of the dock for it: `stage()`, `stage(count)`."""
+    made: list[Stage] = []
+
+    def make(count: int = COUNT, **keywords: Any) -> Stage:
+        made.append(Stage(bench(image=stack(count), **keywords)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.panel.deleteLater()
+    QApplication.processEvents()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,84 +12,14 @@ import numpy as np
 import pytest
 from fakes import FakeSegmenter
 from napari.layers import Tracks
-from pictures import RADIUS, disc, stack
-from qtpy.QtWidgets import QApplication, QFileDialog
+from pictures import stack
+from qtpy.QtWidgets import QFileDialog
+from stage import CENTRE, COUNT, Stage
 
 from napari_mobilesam.engine import IntensityMapping
 from napari_mobilesam.layers import PictureChoice
 from napari_mobilesam.widgets.options import Options
-from napari_mobilesam.widgets.stack_desk import StackDesk
 from napari_mobilesam.widgets.stack_work import REST_MS
-
-CENTRE = (60, 120)  # of the disc that is followed, on slice 0; it moves down by 2 rows a slice
-COUNT = 7
-
-
-class Stage:
-    """A bench with a stack section."""
-
-    def __init__(self, bench: Any) -> None:
-        self.bench = bench
-        self.controller = bench.controller
-        self.stacks = bench.controller.stacks
-        self.chosen: list[int] = []
-        self.desk = StackDesk(self.controller, lambda: self.chosen)
-        self.panel = self.desk.panel
-        # as a stack that was there before the section was
-        self.stacks.place.changed.emit()
-        self.stacks.place.moved.emit(self.stacks.place.position)
-
-    def rest(self) -> None:
-        """Wait until nothing is under way any more."""
-        works = (self.stacks.ahead, self.stacks.following.work, self.stacks.finding.work)
-        self.bench.qtbot.waitUntil(
-            lambda: (
-                not any(work.running for work in works)
-                and not self.stacks.following.running
-                and not self.bench.bridge._worker.busy
-            ),
-            timeout=120_000,
-        )
-        self.bench.quiet()
-
-    def commit(self, position: int = 0) -> int:
-        """Click the disc on a slice and commit it; gives its id."""
-        self.go(position)
-        self.bench.click(position, CENTRE[0] + 2 * position, CENTRE[1])
-        self.controller.commit()
-        self.bench.quiet()
-        return int(self.controller.objects[-1].label)
-
-    def go(self, position: int) -> None:
-        self.panel.strip.clicked.emit(position)
-        self.bench.quiet()
-
-    def slices(self, label: int) -> list[int]:
-        data = self.controller.labels.data
-        return [z for z in range(len(data)) if (data[z] == label).any()]
-
-    def right(self, label: int, z: int) -> bool:
-        truth = disc((120, 160), (CENTRE[0] + 2 * z, CENTRE[1]), RADIUS)
-        found = self.controller.labels.data[z] == label
-        return bool((found & truth).sum() > 0.8 * (found | truth).sum())
-
-    @property
-    def words(self) -> str:
-        return str(self.bench.statuses[-1][0])
-
-
-@pytest.fixture
-def stage(bench: Callable[..., Any]) -> Iterator[Callable[..., Stage]]:
-    made: list[Stage] = []
-
-    def make(**keywords: Any) -> Stage:
-        made.append(Stage(bench(image=stack(COUNT), **keywords)))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.panel.deleteLater()
-    QApplication.processEvents()
 
 
 def test_an_object_is_followed_before_it_is_told_to_be_safe(stage: Callable[..., Stage]) -> None:
@@ -347,7 +277,7 @@ def test_find_on_all_slices_choose_thresholds_and_add(stage: Callable[..., Stage
     at = stage()
     find = at.panel.find
     at.go(2)
-    find.scope.setCurrentIndex(2)
+    find.where.scope.setCurrentIndex(2)
     find.run.click()
     at.rest()
     assert find.commit.text() == 'Add 3 objects'
@@ -390,7 +320,7 @@ def test_find_through_time_gives_tracks(
     pytest.importorskip('laptrack', reason='needs the extra [tracking]')
     at = stage()
     find = at.panel.find
-    find.scope.setCurrentIndex(2)
+    find.where.scope.setCurrentIndex(2)
     find.run.click()
     at.rest()
     assert find.links.isVisibleTo(find)
@@ -443,9 +373,9 @@ def test_find_on_one_slice_and_on_some(stage: Callable[..., Stage]) -> None:
     at.rest()
     assert [at.slices(record.label) for record in at.controller.objects] == [[2]] * 3
     at.controller.undo()
-    find.scope.setCurrentIndex(1)
-    find.first.setValue(5)
-    find.last.setValue(4)
+    find.where.scope.setCurrentIndex(1)
+    find.where.first.setValue(5)
+    find.where.last.setValue(4)
     find.run.click()
     at.rest()
     find.commit.click()

@@ -26,7 +26,8 @@ def slider_axes(image: Image, key: PlaneKey) -> list[tuple[int, str, int]]:
 
 
 def go_to_slice(viewer: Any, image: Image, key: PlaneKey, axis: int, position: int) -> None:
-    """Move the slider of an axis of an image to a slice."""
+    """Move the slider of an axis of an image to a slice, which is shown in 2D."""
+    viewer.dims.ndisplay = 2
     place = np.zeros(image.ndim)
     for indexed, index in zip(key.indexed, key.index, strict=True):
         place[indexed] = index

@@ -396,6 +396,7 @@ class AnnotatorWidget(QWidget):
         self.files_panel.show_image(name, '' if image is None else image.source.path or '')
         current = self.controller.labels
         self.labels_panel.show_labels(labels, current)
+        self.stack.panel.refine.show_layers(labels)
 
     def _show_candidate(self, shown: Shown | None) -> None:
         image = self.controller.image

@@ -27,6 +27,7 @@ LANES = (
     'link',
     'tracks',
     'follow',
+    'refine',
     'find',
     'ahead',
     'precompute',

@@ -10,12 +10,8 @@ from napari_mobilesam.engine.stacks.tracking import TrackOptions
 
 from .choice_combo import ChoiceCombo
 from .progress_row import ProgressRow
+from .slice_scope import SliceScope
 
-SCOPES = (
-    ('slice', 'This slice', 'Only the slice on display'),
-    ('range', 'From … to …', 'A range of slices'),
-    ('all', 'All slices', 'The whole stack, the nearest slices first'),
-)
 KINDS = (
     ('bright', 'Bright objects', 'Objects brighter than what is around them'),
     ('dark', 'Dark objects', 'Objects darker than what is around them'),
@@ -50,13 +46,9 @@ class FindBox(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._here = 0
         self._single = True
-        self.scope = ChoiceCombo('Where to look', SCOPES)
+        self.where = SliceScope('Where to look')
         self.kind = ChoiceCombo('What to look for', KINDS)
-        self.first, self.last = QSpinBox(), QSpinBox()
-        self.first.setPrefix('from ')
-        self.last.setPrefix('to ')
         self.run = QPushButton('Find')
         self.row = ProgressRow('Stop')
         self.score = QDoubleSpinBox()
@@ -91,7 +83,6 @@ class FindBox(QWidget):
         self.discard = QPushButton('Discard')
         self._lay_out()
         self._connect()
-        self.show_count(0)
         self.show_found(-1)
 
     def _lay_out(self) -> None:
@@ -101,10 +92,10 @@ class FindBox(QWidget):
         grid.setVerticalSpacing(6)
         grid.setColumnStretch(0, 1)
         grid.setColumnStretch(1, 1)
-        grid.addWidget(self.scope, 0, 0)
+        grid.addWidget(self.where.scope, 0, 0)
         grid.addWidget(self.kind, 0, 1)
-        grid.addWidget(self.first, 1, 0)
-        grid.addWidget(self.last, 1, 1)
+        grid.addWidget(self.where.first, 1, 0)
+        grid.addWidget(self.where.last, 1, 1)
         grid.addWidget(self.run, 2, 0, 1, 2)
         grid.addWidget(self.row, 3, 0, 1, 2)
         grid.addWidget(self.links, 4, 0, 1, 2)
@@ -134,7 +125,6 @@ class FindBox(QWidget):
         grid.setRowStretch(9, 1)  # room that is left over while others hide is no gap between
 
     def _connect(self) -> None:
-        self.scope.currentIndexChanged.connect(self._show_scope)
         self.run.clicked.connect(self._run)
         self.row.clicked.connect(lambda _n: self.stopped.emit())
         for box in (self.score, self.area, self.overlap, self.slices, self.distance, self.gap):
@@ -170,17 +160,6 @@ class FindBox(QWidget):
         """Suggest what the slider is."""
         self.links.setCurrentIndex(self.links.findData(through_time))
 
-    def show_count(self, count: int) -> None:
-        """Show how many slices there are."""
-        for box in (self.first, self.last):
-            box.setRange(0, max(count - 1, 0))
-        self.last.setValue(max(count - 1, 0))
-        self._show_scope()
-
-    def show_here(self, here: int) -> None:
-        """Take note on which slice the user is."""
-        self._here = here
-
     def show_running(self, running: bool) -> None:
         """Show whether something is being looked for."""
         self.run.setVisible(not running)
@@ -203,18 +182,11 @@ class FindBox(QWidget):
         self.commit.setText(f'Add {count} objects' if count != 1 else 'Add 1 object')
         self.commit.setEnabled(count > 0)
 
-    def _show_scope(self, _index: int = 0) -> None:
-        ranged = self.scope.currentData() == 'range'
-        self.first.setVisible(ranged)
-        self.last.setVisible(ranged)
-
     def _choose(self) -> None:
         self.options_chosen.emit(self.options, self.through_time)
 
     def _run(self) -> None:
-        scope = self.scope.currentData()
-        first, last = sorted((self.first.value(), self.last.value()))
-        slices = {'slice': [self._here], 'range': list(range(first, last + 1)), 'all': None}[scope]
+        slices = self.where.slices
         self._single = slices is not None and len(slices) == 1
         self._choose()
         self.run_clicked.emit(slices, self.kind.currentData())

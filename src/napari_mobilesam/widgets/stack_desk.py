@@ -65,6 +65,8 @@ class StackDesk(QObject):
         find.commit_clicked.connect(stacks.finding.commit)
         find.discard_clicked.connect(stacks.finding.discard)
         find.save_clicked.connect(self._save_tracks)
+        panel.refine.run_clicked.connect(stacks.refine)
+        panel.refine.stopped.connect(stacks.refining.stop)
 
     def _connect_shown(self) -> None:
         stacks, panel = self._stacks, self.panel
@@ -75,6 +77,7 @@ class StackDesk(QObject):
             (stacks.ahead, panel.embedding, panel.show_embedding),
             (stacks.following.work, panel.following, panel.show_following),
             (stacks.finding.work, panel.find.row, panel.find.show_running),
+            (stacks.refining.work, panel.refine.row, panel.refine.show_running),
         )
         for work, row, show in shown:
             work.progressed.connect(row.show_progress)
@@ -96,7 +99,12 @@ class StackDesk(QObject):
         place, panel = self._stacks.place, self.panel
         panel.show_stack(place.axes, place.axis, place.position, place.problem)
         panel.find.show_time(place.through_time)
-        for show in (panel.show_embedding, panel.show_following, panel.find.show_running):
+        for show in (
+            panel.show_embedding,
+            panel.show_following,
+            panel.find.show_running,
+            panel.refine.show_running,
+        ):
             show(False)
 
     def _show_slices(self) -> None:

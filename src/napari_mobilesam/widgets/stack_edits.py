@@ -132,8 +132,11 @@ class StackEdits(QObject):
         planned: _Planned,
     ) -> None:
         self._busy = False
-        session, target = self._committer.session, self._committer.target
+        session, target, data = self._committer.session, self._committer.target, layer.data
         if session is None or target is None or self._committer.labels is not layer:
+            return
+        if not all(edit.is_reverted(data) for edit in planned.edits):
+            self.status_changed.emit('The labels changed just now: do it again.', 'warning')
             return
         step = plan_slices(
             session, planned.edits, title, bounds=planned.bounds, complete=target.book.complete

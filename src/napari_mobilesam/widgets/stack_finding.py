@@ -57,13 +57,10 @@ class StackFinding(StackTask):
 
     Signals
     -------
-    found (VolumeStep)
-        A slice is done.
     linked (int)
         So many objects pass the thresholds; negative where nothing was looked for.
     """
 
-    found = Signal(object)
     linked = Signal(int)
 
     def __init__(
@@ -124,11 +121,10 @@ class StackFinding(StackTask):
         what
             As of `detectors.detector`.
         """
-        series, annotator = self._place.series, self._model.annotator
-        if series is None or annotator is None:
-            problem = self._place.problem or 'There is no stack here: open an image with a slider.'
-            no_model = 'There is no model yet: wait until it is loaded.'
-            self.status_changed.emit(problem if series is None else no_model, 'warning')
+        try:
+            series, annotator = self._means()
+        except NotAnnotatable as reason:
+            self.status_changed.emit(str(reason), 'warning')
             return
         search = self._search
         if search is None or (search.planes, search.annotator, search.what) != (

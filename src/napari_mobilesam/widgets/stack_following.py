@@ -55,13 +55,10 @@ class StackFollowing(StackTask):
 
     Signals
     -------
-    found (PropagationStep)
-        A slice is done.
     changed
         Other confidences, or reasons to stop.
     """
 
-    found = Signal(object)
     changed = Signal()
 
     def __init__(
@@ -160,13 +157,8 @@ class StackFollowing(StackTask):
         self.work.stop()
 
     def _prepare(self, labels: Sequence[int], mode: Mode) -> tuple[_Run, dict[int, Any]]:
-        series, annotator = self._place.series, self._model.annotator
+        series, annotator = self._means()
         session, target = self._committer.session, self._committer.target
-        if series is None:
-            problem = self._place.problem or 'There is no stack here: open an image with a slider.'
-            raise NotAnnotatable(problem)
-        if annotator is None:
-            raise NotAnnotatable('There is no model yet: wait until it is loaded.')
         if session is None or target is None or not target.ready:
             raise NotAnnotatable('The labels are being read: try again in a moment.')
         records = [record for record in map(session.get, labels) if record is not None]

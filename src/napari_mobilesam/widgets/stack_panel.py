@@ -12,6 +12,7 @@ from .choice_combo import ChoiceCombo
 from .confidence_curve import DOUBTFUL, ConfidenceCurve
 from .find_box import FindBox
 from .progress_row import ProgressRow
+from .refine_box import RefineBox
 from .section import Section
 from .slice_strip import SliceStrip, legend
 from .stack_following import BOTH, DOWNWARDS, UPWARDS
@@ -105,6 +106,7 @@ class StackPanel(Section):
         self.curve = ConfidenceCurve()
         self.told = _text('')
         self.find = FindBox()
+        self.refine = RefineBox()
         self._lay_out()
         self._connect()
         self.show_stack([], None, 0)
@@ -147,6 +149,8 @@ class StackPanel(Section):
         column.addLayout(edits, len(rows), 0, 1, 2)
         column.addWidget(_title('Find all objects'), len(rows) + 1, 0, 1, 2)
         column.addWidget(self.find, len(rows) + 2, 0, 1, 2)
+        column.addWidget(_title('Refine labels'), len(rows) + 3, 0, 1, 2)
+        column.addWidget(self.refine, len(rows) + 4, 0, 1, 2)
         self.body.addWidget(self.nothing)
         self.body.addWidget(self._inner)
 
@@ -176,7 +180,8 @@ class StackPanel(Section):
         entries = [(number, f'Along {name} ({count} slices)', '') for number, name, count in axes]
         self.axis.show_entries(entries, axis)
         self.axis.setVisible(len(axes) > 1)
-        self.find.show_count(self._count)
+        for box in (self.find, self.refine):
+            box.where.show_count(self._count)
         self.show_here(here)
 
     def show_here(self, here: int) -> None:
@@ -184,7 +189,8 @@ class StackPanel(Section):
         self.where.setText(f'Slice {here} of 0–{self._count - 1}')
         self.strip.show_stack(self._count, here)
         self.curve.show_here(here)
-        self.find.show_here(here)
+        for box in (self.find, self.refine):
+            box.where.show_here(here)
 
     def show_embedding(self, running: bool) -> None:
         """Show whether all slices are being embedded."""

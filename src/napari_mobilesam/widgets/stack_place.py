@@ -12,13 +12,12 @@ from napari_mobilesam.layers import (
     add_tracks,
     go_to_slice,
     label_slices,
-    plane_key,
     slider_axes,
     track_grid,
 )
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Labels
+    from napari.layers import Image, Labels, Layer
 
     from napari_mobilesam.engine import PlaneKey, PlaneSource
     from napari_mobilesam.engine.stacks.slicing import LabelSlices
@@ -90,22 +89,28 @@ class StackPlace(QObject):
             self._begin(source)
 
     def go_to(self, position: int) -> None:
-        """Show another slice."""
+        """Show another slice, in 2D."""
         if self._image is not None and self._key is not None and self.axis is not None:
             go_to_slice(self._viewer, self._image, self._key, self.axis, position)
 
-    def slices(self, labels: Labels) -> LabelSlices:
-        """Return the slices of labels that lie on these planes.
+    def slices(self, labels: Labels, *, writable: bool = True) -> LabelSlices:
+        """Return the slices of labels that lie on these planes, to be written to or only read.
 
         Raises
         ------
         NotAnnotatable
             If there are none; says why.
         """
-        if self._image is None or self.axis is None:
+        if self._image is None or self._key is None or self.axis is None:
             raise NotAnnotatable('There is no stack here: open an image with a slider.')
-        key = plane_key(self._image, self._viewer.dims)
-        return label_slices(labels, self._image, key, self.axis, self._viewer.dims)
+        # The plane that the stack was entered by: in a 3D view there is none.
+        return label_slices(
+            labels, self._image, self._key, self.axis, self._viewer.dims, writable=writable
+        )
+
+    def shows(self, layer: Layer) -> bool:
+        """Whether a layer is in the viewer still."""
+        return layer in self._viewer.layers
 
     @property
     def through_time(self) -> bool:

@@ -1,4 +1,4 @@
-"""What finding and following have in common: where they work, and how they hear of it."""
+"""What finding, following and refining have in common: where they work, and how they hear of it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_mobilesam.layers import NotAnnotatable
+
 from .stack_work import StackWork
 
 if TYPE_CHECKING:
+    from napari_mobilesam.engine import Annotator
+    from napari_mobilesam.engine.stacks import PlaneSeries
+
     from .bridge import WorkerBridge
     from .committing import Committer
     from .model import ModelKeeper
@@ -30,10 +35,13 @@ class StackTask(QObject):
 
     Signals
     -------
+    found (object)
+        A slice is done: something with its `index`.
     status_changed (str, str)
         One line for the user, and its kind.
     """
 
+    found = Signal(object)
     status_changed = Signal(str, str)
 
     def __init__(
@@ -54,6 +62,26 @@ class StackTask(QObject):
         self.work.stepped.connect(self._on_step)
         self.work.ended.connect(self._on_ended)
         self.work.failed.connect(self._on_failed)
+
+    def forget(self) -> None:
+        """Begin anew: another stack."""
+        raise NotImplementedError
+
+    def _means(self) -> tuple[PlaneSeries, Annotator]:
+        """Return the stack and the model.
+
+        Raises
+        ------
+        NotAnnotatable
+            If there is none of the two; says what to do.
+        """
+        series, annotator = self._place.series, self._model.annotator
+        if series is None:
+            problem = self._place.problem or 'There is no stack here: open an image with a slider.'
+            raise NotAnnotatable(problem)
+        if annotator is None:
+            raise NotAnnotatable('There is no model yet: wait until it is loaded.')
+        return series, annotator
 
     def _on_step(self, step: Any) -> None:
         raise NotImplementedError

@@ -1,7 +1,7 @@
 """Stacks: what the annotator does along a slider, whichever axis that is of.
 
 One place that knows the stack the user is in, what is embedded of it, and the works that go on:
-embedding ahead, following objects, finding all of them, and edits along the slider.
+embedding ahead, following objects, finding all of them, refining labels, edits along the slider.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ from .stack_edits import StackEdits
 from .stack_finding import StackFinding
 from .stack_following import StackFollowing
 from .stack_place import StackPlace
+from .stack_refining import StackRefining
+from .stack_task import StackTask
 from .stack_work import StackWork
 
 if TYPE_CHECKING:
-    from napari.layers import Image
+    from napari.layers import Image, Labels
 
     from napari_mobilesam.engine import PlaneSource
 
@@ -57,8 +59,8 @@ class Stacks(QObject):
         Which slider, and where on it.
     ahead
         Embedding all slices.
-    following, finding, edits
-        Objects followed, everything found, objects cut and filled.
+    following, finding, refining, edits
+        Objects followed, everything found, labels refined, objects cut and filled.
 
     Signals
     -------
@@ -97,6 +99,7 @@ class Stacks(QObject):
         self.ahead = StackWork(bridge, 'precompute', self)
         self.following = StackFollowing(bridge, model, committer, self.place, self)
         self.finding = StackFinding(bridge, model, committer, self.place, self)
+        self.refining = StackRefining(bridge, model, committer, self.place, self)
         self.edits = StackEdits(bridge, committer, self.place, self.following, self)
         # Once for all that happens at one time.
         self._look = QTimer(self)
@@ -110,11 +113,13 @@ class Stacks(QObject):
         self.ahead.failed.connect(
             lambda why: self.status_changed.emit(f'Embedding failed: {why}', 'warning')
         )
-        for part in (self.following, self.finding, self.edits):
+        self._tasks: tuple[StackTask, ...] = (self.following, self.finding, self.refining)
+        for part in (*self._tasks, self.edits):
             part.status_changed.connect(self.status_changed)
-        for work in (self.following, self.finding):
-            work.found.connect(self._on_found)
+        for task in self._tasks:
+            task.found.connect(self._on_found)
         self.following.changed.connect(self._draw)
+        self.refining.changed.connect(self._draw)
         self.finding.linked.connect(lambda _count: self._draw())
         inference.embedded.connect(self._on_embedded)
         inference.candidate_changed.connect(lambda _shown: self._on_predicting())
@@ -161,7 +166,7 @@ class Stacks(QObject):
         if session is None or labels is None or self.place.series is None:
             return {}
         try:
-            slices = self.place.slices(labels)
+            slices = self.place.slices(labels, writable=False)
         except ValueError:  # other pixels than the image's, or another view
             return {}
         changes = np.zeros(len(slices) + 1, np.int64)
@@ -187,7 +192,7 @@ class Stacks(QObject):
         if which == 'all':
             return [record.label for record in session.objects]
         try:
-            slices = self.place.slices(labels)
+            slices = self.place.slices(labels, writable=False)
         except ValueError:
             return []
         here = self.place.position
@@ -225,15 +230,24 @@ class Stacks(QObject):
 
     def find(self, slices: Sequence[int] | None, what: str) -> None:
         """Find all objects on slices, by default all of them, the nearest first."""
-        series, here = self.place.series, self.place.position
-        wanted = range(0 if series is None else len(series)) if slices is None else slices
-        self.finding.start(sorted(wanted, key=lambda index: abs(index - here)), what)
+        self.finding.start(self._nearest_first(slices), what)
+
+    def refine(
+        self, labels: Labels | None, slices: Sequence[int] | None, mode: Any, min_score: float
+    ) -> None:
+        """Refine labels on slices, by default all of them, the nearest first."""
+        self.refining.start(labels, self._nearest_first(slices), mode, min_score)
 
     # -- inner
 
+    def _nearest_first(self, slices: Sequence[int] | None) -> list[int]:
+        series, here = self.place.series, self.place.position
+        wanted = range(0 if series is None else len(series)) if slices is None else slices
+        return sorted(wanted, key=lambda index: abs(index - here))
+
     def _on_stack(self) -> None:
-        for work in (self.following, self.finding):
-            work.forget()
+        for task in self._tasks:
+            task.forget()
         self.ahead.abandon()
         self._plan = None
         self.embedded = set()
@@ -299,6 +313,7 @@ class Stacks(QObject):
         here = self.place.position
         patches: list[MaskPatch] = [
             *self.finding.masks(here),
+            *self.refining.masks(here),
             *(mask.patch for mask in self.following.masks(here).values()),
         ]
         patches = [patch for patch in (p.clipped(source.shape) for p in patches) if patch]
