@@ -353,6 +353,49 @@ def test_find_through_time_gives_tracks(
     assert layer.data.shape == (3 * COUNT, 4)
     for label, *place in layer.data.round().astype(int):
         assert at.controller.labels.data[tuple(place)] == label
+    # they go with the labels, and come back with them, by whichever key
+    layers = at.bench.viewer.layers
+    before, active = list(layers), layers.selection.active
+    assert active is at.bench.points
+    at.controller.undo()
+    at.bench.quiet()
+    assert layer not in layers
+    assert not at.controller.labels.data.any()
+    at.controller.labels.redo()
+    at.bench.quiet()
+    assert list(layers) == before
+    assert at.controller.labels.data.any()
+    at.controller.labels.undo()
+    at.bench.quiet()
+    assert layer not in layers
+    at.controller.redo()
+    at.bench.quiet()
+    assert layer in layers
+    assert layers.selection.active is active
+    layers.remove(layer)  # the user's own wish stands
+    at.controller.undo()
+    at.controller.redo()
+    at.bench.quiet()
+    assert layer not in layers
+
+
+def test_the_strip_shows_what_there_is_with_the_3d_view_on(stage: Callable[..., Stage]) -> None:
+    at = stage()
+    at.commit(3)
+    at.bench.click(3, CENTRE[0] + 6, CENTRE[1])
+    at.bench.viewer.dims.ndisplay = 3
+    at.bench.quiet()
+    assert at.controller.source is None
+    at.controller.labels.data_setitem((np.array([5]), np.array([2]), np.array([2])), 9)
+    at.bench.quiet()
+    assert at.stacks.accepted == {3: 1, 5: 1}
+    assert at.panel.strip.text(3) == 'Slice 3 · embedded · prompted · 1 object'
+    assert at.panel.strip.text(5) == 'Slice 5 · 1 object'
+    at.panel.strip.clicked.emit(5)  # a slice is seen in 2D
+    at.bench.quiet()
+    assert at.bench.viewer.dims.ndisplay == 2
+    assert at.stacks.place.position == 5
+    assert at.controller.source is not None
 
 
 def test_a_slider_called_time_suggests_tracks(stage: Callable[..., Stage]) -> None:

@@ -165,6 +165,10 @@ class History:
         """Whether a step is on the side that can be undone."""
         return step in self._done
 
+    def knows(self, step: Step) -> bool:
+        """Whether a step can still be undone or redone, by either history."""
+        return any(step in steps for steps in (self._done, self._undone, self._lapsed))
+
     def push(self, step: Step) -> None:
         """Record a step; what had been undone cannot be redone any more."""
         if step.edits:

@@ -59,9 +59,12 @@ class StackFinding(StackTask):
     -------
     linked (int)
         So many objects pass the thresholds; negative where nothing was looked for.
+    tracked (Step, Tracks)
+        Objects were written, and a layer of their tracks was added.
     """
 
     linked = Signal(int)
+    tracked = Signal(object, object)
 
     def __init__(
         self,
@@ -257,10 +260,13 @@ class StackFinding(StackTask):
         if step is None:
             self.status_changed.emit('All of these pixels belong to other objects.', 'warning')
         elif committer.perform(step):
-            tracking = self._tracking
-            shown = tracking is not None and self._place.show_tracks(tracking.renumbered(first))
+            tracking, layer_of_tracks = self._tracking, None
+            if tracking is not None:
+                layer_of_tracks = self._place.show_tracks(tracking.renumbered(first))
+            if layer_of_tracks is not None:
+                self.tracked.emit(step, layer_of_tracks)
             self._show_nothing()
-            beside = ' Their tracks are a layer of their own.' if shown else ''
+            beside = '' if layer_of_tracks is None else ' Their tracks are a layer of their own.'
             self.status_changed.emit(
                 f'{len(records)} objects are in the labels. Ctrl+Z takes them back.{beside}',
                 'ready',

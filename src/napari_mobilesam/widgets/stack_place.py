@@ -17,7 +17,7 @@ from napari_mobilesam.layers import (
 )
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Labels, Layer
+    from napari.layers import Image, Labels, Layer, Tracks
 
     from napari_mobilesam.engine import PlaneKey, PlaneSource
     from napari_mobilesam.engine.stacks.slicing import LabelSlices
@@ -113,6 +113,11 @@ class StackPlace(QObject):
         return layer in self._viewer.layers
 
     @property
+    def key(self) -> PlaneKey | None:
+        """The plane that the user saw last, also while the viewer shows a volume."""
+        return self._key
+
+    @property
     def through_time(self) -> bool:
         """Whether the slider is one of time, as far as its name says that."""
         names = {number: name for number, name, _ in self.axes}
@@ -124,12 +129,15 @@ class StackPlace(QObject):
             return None
         return track_grid(self._image, self._key, self.axis)
 
-    def show_tracks(self, tracking: Tracking) -> bool:
-        """Add a layer of tracks; False where napari has none that lie so."""
+    def show_tracks(self, tracking: Tracking) -> Tracks | None:
+        """Add a layer of tracks, and return it; None where napari has none that lie so."""
         if self._image is None or self._key is None or self.axis is None:
-            return False
+            return None
+        selection = self._viewer.layers.selection
+        active = selection.active
         layer = add_tracks(self._viewer, self._image, self._key, self.axis, tracking)
-        return layer is not None
+        selection.active = active  # the annotator's keys go by it
+        return layer
 
     def _slider(self, before: PlaneKey | None, now: PlaneKey) -> int | None:
         """Return the axis that was moved along last, or else the longest."""

@@ -6,7 +6,7 @@ embedding ahead, following objects, finding all of them, refining labels, edits 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,11 +28,12 @@ from .stack_place import StackPlace
 from .stack_refining import StackRefining
 from .stack_task import StackTask
 from .stack_work import StackWork
+from .track_layers import TrackLayers
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels
 
-    from napari_mobilesam.engine import PlaneSource
+    from napari_mobilesam.engine import PlaneSource, Session
 
     from .bridge import WorkerBridge
     from .committing import Committer
@@ -94,11 +95,15 @@ class Stacks(QObject):
         self._annotator: object = None
         self._plan: PrecomputePlan | None = None
         self._last_made = 0
+        self._session: Session | None = None
+        self._unsubscribe: Callable[[], None] = lambda: None
         self.embedded: set[int] = set()
         self.place = StackPlace(viewer, self)
         self.ahead = StackWork(bridge, 'precompute', self)
         self.following = StackFollowing(bridge, model, committer, self.place, self)
         self.finding = StackFinding(bridge, model, committer, self.place, self)
+        self._track_layers = TrackLayers(viewer, committer, self)
+        self.finding.tracked.connect(self._track_layers.keep)
         self.refining = StackRefining(bridge, model, committer, self.place, self)
         self.edits = StackEdits(bridge, committer, self.place, self.following, self)
         # Once for all that happens at one time.
@@ -124,7 +129,7 @@ class Stacks(QObject):
         inference.embedded.connect(self._on_embedded)
         inference.candidate_changed.connect(lambda _shown: self._on_predicting())
         hover.changed.connect(lambda *_: self.ahead.hold())
-        committer.labels_changed.connect(self._look.start)
+        committer.labels_changed.connect(self._follow_session)
         committer.committed.connect(self._on_committed)
         model.changed.connect(self._on_model)
 
@@ -141,6 +146,8 @@ class Stacks(QObject):
         self._last_made = 0
         self.place.set_image(None)
         self.edits.forget()
+        self._unsubscribe()
+        self._session = None
         self._look.stop()
 
     def show_source(self, source: PlaneSource | None) -> None:
@@ -154,10 +161,10 @@ class Stacks(QObject):
     @property
     def prompted(self) -> set[int]:
         """Slices with prompts."""
-        source, axis = self._source, self.place.axis
-        if self._prompts is None or self._image is None or source is None or axis is None:
+        key, axis = self.place.key, self.place.axis
+        if self._prompts is None or self._image is None or key is None or axis is None:
             return set()
-        return prompted_slices(self._prompts.layers, self._image, source.key, axis)
+        return prompted_slices(self._prompts.layers, self._image, key, axis)
 
     @property
     def accepted(self) -> dict[int, int]:
@@ -239,6 +246,16 @@ class Stacks(QObject):
         self.refining.start(labels, self._nearest_first(slices), mode, min_score)
 
     # -- inner
+
+    def _follow_session(self) -> None:
+        """Hear of all that changes in the labels, strokes of the user's own included."""
+        session = self._committer.session
+        if session is not self._session:
+            self._unsubscribe()
+            self._session = session
+            if session is not None:
+                self._unsubscribe = session.subscribe(lambda _labels: self._look.start())
+        self._look.start()
 
     def _nearest_first(self, slices: Sequence[int] | None) -> list[int]:
         series, here = self.place.series, self.place.position

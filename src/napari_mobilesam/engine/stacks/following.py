@@ -49,10 +49,14 @@ class Following:
     ) -> None:
         self.annotator = annotator
         self.planes = planes
-        self.options = PropagationOptions() if options is None else options
-        self._propagation = Propagation(annotator, planes, self.options)
+        self._propagation = Propagation(annotator, planes, options)
         self._ours: dict[int, dict[int, set[_Pixels]]] = {}
         self._ends: dict[int, set[int]] = {}
+
+    @property
+    def options(self) -> PropagationOptions:
+        """How objects are followed."""
+        return self._propagation.options
 
     @property
     def labels(self) -> tuple[int, ...]:

@@ -196,7 +196,7 @@ class Propagation:
     ) -> None:
         self._annotator = annotator
         self._planes = planes
-        self._options = PropagationOptions() if options is None else options
+        self.options = PropagationOptions() if options is None else options
         self._tracks: dict[int, _Track] = {}
 
     @property
@@ -392,7 +392,7 @@ class Propagation:
                 self._planes[index],
                 expected,
                 standing,
-                self._options.mode,
+                self.options.mode,
                 cancel,
             )
         values = PlaneValues(self._planes[index])
@@ -431,7 +431,7 @@ class Propagation:
             if not shape:
                 gone.append((label, StopReason.EDGE))
                 continue
-            reach = max(_LEAST_REACH, self._options.reach * shape.radius)
+            reach = max(_LEAST_REACH, self.options.reach * shape.radius)
             expected.append(Expected(label, shape, reach))
             ways[label] = way
         return expected, ways, gone
@@ -466,7 +466,7 @@ class Propagation:
         assert before is not None
         masks = (*track.found.values(), *track.anchors.values())
         contrast = self._contrast(track, way.anchor, choice.patch, values)
-        reason = self._options.rules.check(
+        reason = self.options.rules.check(
             choice.patch,
             before.patch,
             score=choice.score,
@@ -486,7 +486,7 @@ class Propagation:
         self, track: _Track, anchor: int, patch: MaskPatch, values: PlaneValues
     ) -> float | None:
         """Return the contrast of a mask as a part of that of its anchor, if that has any."""
-        rules = self._options.rules
+        rules = self.options.rules
         if not patch or not (rules.min_contrast or np.isfinite(rules.max_rise)):
             return None
         if anchor not in track.contrasts:
@@ -507,7 +507,7 @@ class Propagation:
                     track.stops.setdefault(key, Stop(label, beyond, direction, StopReason.END))
 
     def _range(self, within: range | None) -> tuple[int, int]:
-        first, last = self._options.first, self._options.last
+        first, last = self.options.first, self.options.last
         first = 0 if first is None else max(first, 0)
         last = len(self._planes) - 1 if last is None else min(last, len(self._planes) - 1)
         if within is not None:
