@@ -21,6 +21,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 import napari_mobilesam
 from napari_mobilesam.widgets import AnnotatorWidget
 from napari_mobilesam.widgets.options import PLUGIN, Options, read_options
+from napari_mobilesam.widgets.section import Section
 
 pytestmark = pytest.mark.gui
 
@@ -95,11 +96,14 @@ def test_t29_both_themes_and_300_pixels(make_napari_viewer: Any, qtbot: Any) -> 
     """T29: nothing is cut off at 300 pixels, and what is drawn follows the theme."""
     viewer = make_napari_viewer()
     viewer.add_image(
-        plane(), name='a rather long name of an image, as microscopes like to give them'
+        np.stack([plane()] * 3),
+        name='a rather long name of an image, as microscopes like to give them',
     )
     widget = AnnotatorWidget(viewer, segmenter_factory=FakeSegmenter)
     viewer.window.add_dock_widget(widget)
     ready(qtbot, widget)
+    for section in widget.findChildren(Section):
+        section.fold(False)
     widget.model.noticed.emit('The device cuda ran out of memory.')
     assert widget.status.text.text() == 'The device cuda ran out of memory.'
     icons = []

@@ -398,12 +398,15 @@ def test_the_strip_shows_what_there_is_with_the_3d_view_on(stage: Callable[..., 
     assert at.controller.source is not None
 
 
-def test_a_slider_called_time_suggests_tracks(stage: Callable[..., Stage]) -> None:
+def test_a_slider_called_time_suggests_tracks_and_has_no_sides(
+    stage: Callable[..., Stage],
+) -> None:
     at = stage()
     assert not at.stacks.place.through_time
     at.stacks.place.axes = [(0, 'T', COUNT)]
     at.stacks.place.changed.emit()
     assert at.panel.find.links.currentData() is True
+    assert at.panel.views.isHidden()
 
 
 def test_find_on_one_slice_and_on_some(stage: Callable[..., Stage]) -> None:
@@ -446,6 +449,39 @@ def test_along_another_axis_with_anisotropic_voxels(stage: Callable[..., Stage])
     found, truth = at.controller.labels.data == record.label, volume > 0
     assert (found & truth).sum() > 0.8 * (found | truth).sum()
     assert record.bounds[1][1] - record.bounds[1][0] > 28
+
+
+def test_the_other_two_sides_are_asked_when_wished(stage: Callable[..., Stage]) -> None:
+    volume = np.zeros((12, 64, 64), np.float32)
+    z, y, x = np.indices(volume.shape)
+    volume[((z - 6) * 4) ** 2 + (y - 30) ** 2 + (x - 30) ** 2 <= 18**2] = 200
+    at = Stage(stage().bench)
+    at.bench.viewer.layers.clear()
+    at.bench.viewer.add_image(volume, scale=(4, 1, 1), name='coarse in z')
+    at.bench.viewer.dims.set_point(0, 24)
+    at.bench.quiet()
+    at.controller.add_point((6, 30, 30))
+    at.bench.quiet()
+    assert at.panel.views.isVisibleTo(at.panel._inner)
+    at.panel.views.setChecked(True)
+    told: list[tuple[int, int]] = []
+    at.stacks.following.work.progressed.connect(
+        lambda done, total, _left: told.append((done, total))
+    )
+    encoded = len(at.bench.segmenter.encoded)
+    at.panel.propagate.click()
+    at.rest()
+    shapes = set(at.bench.segmenter.encoded[encoded:])
+    assert shapes == {(64, 64, 3), (48, 64, 3)}, 'XZ and YZ planes, of cubic voxels'
+    assert max(total for _, total in told) > 60
+    assert all(done <= total for done, total in told)
+    (record,) = at.controller.objects
+    found, truth = at.controller.labels.data == record.label, volume > 0
+    assert (found & truth).sum() > 0.8 * (found | truth).sum()
+    assert at.stacks.following.curve(record.label)[6] == 1
+    at.controller.undo()
+    at.bench.quiet()
+    assert at.slices(record.label) == [6], 'one step'
 
 
 def test_without_a_slider_there_is_nothing_to_do(stage: Callable[..., Stage]) -> None:

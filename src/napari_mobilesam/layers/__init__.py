@@ -46,7 +46,7 @@ from .prompts import (
     prompts_on_plane,
     shapes_on_plane,
 )
-from .stacks import go_to_slice, label_slices, slider_axes
+from .stacks import go_to_slice, label_slices, slice_distance, slider_axes
 from .tracks import add_tracks, track_grid
 
 __all__ = [
@@ -90,6 +90,7 @@ __all__ = [
     'prompts_on_plane',
     'shapes_on_plane',
     'size_text',
+    'slice_distance',
     'slider_axes',
     'spatial_keywords',
     'track_grid',

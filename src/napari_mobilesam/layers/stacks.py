@@ -37,6 +37,12 @@ def go_to_slice(viewer: Any, image: Image, key: PlaneKey, axis: int, position: i
     viewer.dims.set_point(axis + missing, world[axis])
 
 
+def slice_distance(image: Image, axis: int) -> float:
+    """Return how far apart two slices are, in the unit of the layer's pixels; 1 if unknown."""
+    distance = abs(float(image.scale[axis]))
+    return distance if 0 < distance < np.inf else 1.0
+
+
 def label_slices(
     labels: Labels, image: Image, key: PlaneKey, axis: int, dims: Dims, *, writable: bool = True
 ) -> LabelSlices:

@@ -146,9 +146,9 @@ class SliceStrip(QWidget):
 
 def legend() -> str:
     """Return one line of rich text that explains the colours."""
-    names = ('embedded', 'prompted', 'with objects')
+    names = ('embedded', 'prompted', 'with&nbsp;objects')
     marks = (
-        f'<span style="color:{colour}">■</span> {name}'
+        f'<span style="color:{colour}">■</span>&nbsp;{name}'
         for colour, name in zip(_ROWS, names, strict=True)
     )
-    return '&nbsp; '.join(marks)
+    return ' &nbsp;'.join(marks)

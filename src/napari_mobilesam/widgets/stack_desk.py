@@ -99,6 +99,7 @@ class StackDesk(QObject):
         place, panel = self._stacks.place, self.panel
         panel.show_stack(place.axes, place.axis, place.position, place.problem)
         panel.find.show_time(place.through_time)
+        panel.show_time(place.through_time)
         for show in (
             panel.show_embedding,
             panel.show_following,
@@ -124,10 +125,10 @@ class StackDesk(QObject):
 
     # -- wishes
 
-    def _propagate(self, which: str, direction: str, mode: str) -> None:
+    def _propagate(self, which: str, direction: str, mode: str, views: bool) -> None:
         selected = self._selected()
         self._label = selected[0] if selected else 0
-        self._stacks.propagate(which, selected, direction, mode)
+        self._stacks.propagate(which, selected, direction, mode, views)
 
     def _save_tracks(self) -> None:
         name, kind = QFileDialog.getSaveFileName(

@@ -11,6 +11,7 @@ import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_mobilesam.engine.stacks import PropagationOptions, PropagationStep, SliceMask, Stop
+from napari_mobilesam.engine.stacks.consensus import ViewStep
 from napari_mobilesam.engine.stacks.following import Following
 from napari_mobilesam.engine.stacks.writing import ObjectChanges, plan_slices
 from napari_mobilesam.layers import NotAnnotatable
@@ -113,7 +114,13 @@ class StackFollowing(StackTask):
         self._on_slices, self._curves, self._stops = {}, {}, {}
         self.changed.emit()
 
-    def start(self, labels: Sequence[int], direction: str = BOTH, mode: Mode = 'agreement') -> None:
+    def start(
+        self,
+        labels: Sequence[int],
+        direction: str = BOTH,
+        mode: Mode = 'agreement',
+        views: bool = False,
+    ) -> None:
         """Follow objects from where the user gave them.
 
         Parameters
@@ -124,6 +131,8 @@ class StackFollowing(StackTask):
             `'both'`, or from the slice on display only `'up'` or `'down'`.
         mode
             As of `PropagationOptions`.
+        views
+            Afterwards, ask the two other sides of each object as well.
         """
         if self.running:
             return
@@ -144,10 +153,14 @@ class StackFollowing(StackTask):
         count_text = f'object {labels[0]}' if len(labels) == 1 else f'{len(labels)} objects'
         self.status_changed.emit(f'Following {count_text} through the stack…', 'busy')
 
-        def steps(cancel: CancelToken) -> Iterator[PropagationStep]:
+        depth = self._place.depth
+
+        def steps(cancel: CancelToken) -> Iterator[PropagationStep | ViewStep]:
             for label in run.labels:
                 run.following.take_in(run.slices, label, bounds[label], cancel)
             yield from run.following.run(run.labels, within, cancel)
+            if views:
+                yield from run.following.from_sides(run.labels, depth, within, cancel)
 
         self.work.start(steps)
 
@@ -185,8 +198,8 @@ class StackFollowing(StackTask):
 
     # -- answers, in the GUI thread
 
-    def _on_step(self, step: PropagationStep) -> None:
-        if self._run is None:
+    def _on_step(self, step: PropagationStep | ViewStep) -> None:
+        if self._run is None or isinstance(step, ViewStep):
             return
         self._on_slices.setdefault(step.index, {}).update(step.found)
         for label, mask in step.found.items():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
 from .choice_combo import ChoiceCombo
 from .confidence_curve import DOUBTFUL, ConfidenceCurve
@@ -58,8 +58,8 @@ class StackPanel(Section):
     slice_clicked (int)
         Show another slice.
     embed_clicked, embed_stopped
-    propagate_clicked (str, str, str)
-        Which objects, direction, mode.
+    propagate_clicked (str, str, str, bool)
+        Which objects, direction, mode, and whether to ask their sides as well.
     propagate_stopped (bool)
         True to keep what is done.
     edit_clicked (str, str)
@@ -72,7 +72,7 @@ class StackPanel(Section):
     slice_clicked = Signal(int)
     embed_clicked = Signal()
     embed_stopped = Signal()
-    propagate_clicked = Signal(str, str, str)
+    propagate_clicked = Signal(str, str, str, bool)
     propagate_stopped = Signal(bool)
     edit_clicked = Signal(str, str)
     object_chosen = Signal(int)
@@ -87,6 +87,7 @@ class StackPanel(Section):
         self.strip = SliceStrip()
         self.legend = QLabel(legend())
         self.legend.setTextFormat(Qt.TextFormat.RichText)
+        self.legend.setWordWrap(True)  # in a narrow dock it would push the rest beyond the edge
         self.embed = QPushButton('Embed all slices')
         self.embed.setToolTip(
             'Compute the embeddings of all slices in the background, from this one outwards: '
@@ -100,6 +101,12 @@ class StackPanel(Section):
         self.propagate.setToolTip(
             'Follow the objects through the stack. Slices that you corrected stay as they are; '
             'only what depends on them is found anew'
+        )
+        self.views = QCheckBox('Then look from the other two sides')
+        self.views.setToolTip(
+            'Follow each object along rows and columns as well, and keep what two of three views '
+            'agree on. Each plane that is looked at has to be embedded: some seconds to minutes '
+            'for an object'
         )
         self.following = ProgressRow('Keep done', 'Discard')
         self.curve_of = ChoiceCombo('Object of the curve')
@@ -130,6 +137,7 @@ class StackPanel(Section):
             (_title('Follow objects'),),
             (self.which, self.direction),
             (self.mode, self.propagate),
+            (self.views,),
             (self.following,),
             (self.curve_of,),
             (self.curve,),
@@ -203,6 +211,10 @@ class StackPanel(Section):
         for button in (self.propagate, *self._edits):
             button.setEnabled(not running)
 
+    def show_time(self, through_time: bool) -> None:
+        """Show what suits a slider of time, or one of space: only the latter has sides."""
+        self.views.setVisible(not through_time)
+
     def show_objects(self, labels: Sequence[int], current: int | None) -> None:
         """List the objects that were followed, which have curves."""
         self.curve_of.show_entries([(n, f'Object {n}', '') for n in labels], current)
@@ -219,7 +231,10 @@ class StackPanel(Section):
 
     def _propagate(self) -> None:
         self.propagate_clicked.emit(
-            self.which.currentData(), self.direction.currentData(), self.mode.currentData()
+            self.which.currentData(),
+            self.direction.currentData(),
+            self.mode.currentData(),
+            self.views.isChecked() and not self.views.isHidden(),
         )
 
     def _edit(self, action: str) -> None:

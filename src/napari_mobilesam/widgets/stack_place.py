@@ -12,6 +12,7 @@ from napari_mobilesam.layers import (
     add_tracks,
     go_to_slice,
     label_slices,
+    slice_distance,
     slider_axes,
     track_grid,
 )
@@ -116,6 +117,13 @@ class StackPlace(QObject):
     def key(self) -> PlaneKey | None:
         """The plane that the user saw last, also while the viewer shows a volume."""
         return self._key
+
+    @property
+    def depth(self) -> float:
+        """How far apart two slices are, in the unit of the planes' spacing."""
+        if self._image is None or self.axis is None:
+            return 1.0
+        return slice_distance(self._image, self.axis)
 
     @property
     def through_time(self) -> bool:

@@ -55,6 +55,7 @@ class StackWork(QObject):
         self._lane = lane
         self._work: BackgroundWork[Any] | None = None
         self._began: tuple[float, int] | None = None
+        self._done = 0
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST_MS)
@@ -111,9 +112,11 @@ class StackWork(QObject):
     def _on_step(self, work: BackgroundWork[Any], step: Any) -> None:
         if work is not self._work:
             return
-        # The first step may have had less to do than the others: it counts as the start.
-        if self._began is None:
+        # The first step may have had less to do than the others: it counts as the start, and so
+        # does that of another part of the work.
+        if self._began is None or step.done < self._done:
             self._began = monotonic(), step.done
+        self._done = step.done
         since, first = self._began
         left = -1.0
         if step.done > first:

@@ -221,7 +221,12 @@ class Stacks(QObject):
         self.ahead.start(lambda cancel: precompute(annotator, series, plan, cancel))
 
     def propagate(
-        self, which: str, selected: Sequence[int], direction: str, mode: Any = 'agreement'
+        self,
+        which: str,
+        selected: Sequence[int],
+        direction: str,
+        mode: Any = 'agreement',
+        views: bool = False,
     ) -> None:
         """Follow objects through the stack; a candidate on display is committed first."""
         if which == 'chosen' and self._inference.candidate is not None:
@@ -233,7 +238,7 @@ class Stacks(QObject):
             ]
             if not selected:
                 return  # the user was told, or asked
-        self.following.start(self.objects(which, selected), direction, mode)
+        self.following.start(self.objects(which, selected), direction, mode, views)
 
     def find(self, slices: Sequence[int] | None, what: str) -> None:
         """Find all objects on slices, by default all of them, the nearest first."""

@@ -99,6 +99,14 @@ def agreed(views: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
     return np.asarray(2 * np.sum(views, axis=0, dtype=np.uint8) > len(views))
 
 
+def side_planes(planes: PlaneSeries, masks: Mapping[int, SliceMask]) -> int:
+    """Return how many planes `three_views` looks at, at most; 0 for an object without sides."""
+    if len(masks) < _FEWEST_SLICES:
+        return 0
+    region = _around(masks, (len(planes), *planes.shape))
+    return sum(stop - start for start, stop in region[1:])
+
+
 def three_views(
     annotator: Annotator,
     planes: PlaneSeries,
@@ -145,14 +153,13 @@ def three_views(
         If there is no such object, or the picture cannot be turned.
     """
     masks = propagation.masks(label)
-    if len(masks) < _FEWEST_SLICES:
+    total, done = side_planes(planes, masks), 0
+    if not total:
         return
     axes = planes[planes.position].key.displayed
     sides = [sideways(planes, axis, depth) for axis in axes]
     region = _around(masks, (len(planes), *planes.shape))
     views = [_volume(masks, region)]
-    total = sum(stop - start for start, stop in region[1:])
-    done = 0
     for place, side in enumerate(sides, 1):
         sections = np.moveaxis(views[0], place, 0)
         largest = int(sections.reshape(len(sections), -1).sum(1).argmax())

@@ -17,6 +17,7 @@ from napari_mobilesam.engine.cancel import CancelToken
 from napari_mobilesam.engine.objects import SegmentedObject
 from napari_mobilesam.engine.regions import Region
 
+from .consensus import ViewStep, side_planes, three_views
 from .patch import MaskPatch
 from .propagation import Propagation, PropagationOptions, PropagationStep, SliceMask, Stop
 from .series import PlaneSeries
@@ -131,6 +132,23 @@ class Following:
     ) -> Iterator[PropagationStep]:
         """Follow objects that were taken in, where they have not been; as `Propagation.run`."""
         return self._propagation.run(cancel, labels, within)
+
+    def from_sides(
+        self,
+        labels: Collection[int],
+        depth: float = 1.0,
+        within: range | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Iterator[ViewStep]:
+        """Let the other two sides of objects that were followed have a say; as `three_views`."""
+        counts = {label: side_planes(self.planes, self.masks(label)) for label in labels}
+        before, total = 0, sum(counts.values())
+        for label, count in counts.items():
+            for step in three_views(
+                self.annotator, self.planes, self._propagation, label, depth, within, cancel
+            ):
+                yield replace(step, done=before + step.done, total=total)
+            before += count
 
     def masks(self, label: int) -> Mapping[int, SliceMask]:
         """Return an object's masks by slice; none for an object that was not followed."""
