@@ -38,7 +38,9 @@ def chip_icon(colour: str, sign: str) -> QIcon:
     painter.setBrush(QColor(colour))
     painter.setPen(QPen(QColor('white'), edge / 14))
     painter.drawEllipse(QRectF(edge * 0.08, edge * 0.08, edge * 0.84, edge * 0.84))
-    painter.setPen(QPen(QColor('white'), edge / 9, cap=Qt.PenCapStyle.RoundCap))
+    pen = QPen(QColor('white'), edge / 9)
+    pen.setCapStyle(Qt.PenCapStyle.RoundCap)  # as a keyword PyQt takes it, PySide does not
+    painter.setPen(pen)
     middle, reach = edge / 2, edge * 0.2
     painter.drawLine(int(middle - reach), int(middle), int(middle + reach), int(middle))
     if sign == '+':
