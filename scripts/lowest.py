@@ -8,7 +8,11 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
+
+# As the environment `lowest` in tox.ini installs them.
+EXTRAS = ('coco', 'parquet', 'tracking')
 
 
 def main() -> None:
@@ -16,7 +20,8 @@ def main() -> None:
     project = tomllib.loads(
         (Path(__file__).resolve().parents[1] / 'pyproject.toml').read_text(encoding='utf-8')
     )['project']
-    wanted = [*project['dependencies'], *project['optional-dependencies']['coco']]
+    extras = (project['optional-dependencies'][name] for name in EXTRAS)
+    wanted = [*project['dependencies'], *chain.from_iterable(extras)]
     pins = []
     for requirement in wanted:
         match = re.fullmatch(r'([\w.-]+)(?:\[[\w,]+\])?>=([\w.]+)(?:,<[\w.]+)?', requirement)
