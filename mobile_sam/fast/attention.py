@@ -9,6 +9,7 @@ from collections.abc import Callable
 from math import sqrt
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mobile_sam.modeling.transformer import Attention, TwoWayAttentionBlock
@@ -118,15 +119,39 @@ class ImageFromTokens(Heads):
         return answers
 
 
-def among_tokens(block: TwoWayAttentionBlock, queries: Tensor, tokens: Tensor) -> Tensor:
-    """Do the first step of a block, the attention among tokens (B, n, C)."""
-    if block.skip_first_layer_pe:
-        queries = block.self_attn(queries, queries, queries)
-    else:
-        placed = queries + tokens
-        queries = queries + block.self_attn(placed, placed, queries)
-    normed: Tensor = block.norm1(queries)
-    return normed
+class AmongTokens:
+    """The first step of a block: tokens attend to each other.
+
+    There are so few of them that reading the weights is the work: projections of the same tokens
+    are one product.
+
+    Parameters
+    ----------
+    block
+        Its weights are copied.
+    """
+
+    def __init__(self, block: TwoWayAttentionBlock) -> None:
+        attention = block.self_attn
+        self._block, self._heads = block, attention.num_heads
+        together = [attention.q_proj, attention.k_proj]
+        if block.skip_first_layer_pe:
+            together.append(attention.v_proj)
+        self._weight = torch.cat([layer.weight.detach() for layer in together])
+        self._bias = torch.cat([layer.bias.detach() for layer in together])
+
+    def __call__(self, queries: Tensor, tokens: Tensor) -> Tensor:
+        """Treat queries (B, n, C), with the encoding `tokens`; the same shape."""
+        block = self._block
+        alone = block.skip_first_layer_pe
+        parts = F.linear(queries if alone else queries + tokens, self._weight, self._bias)
+        if not alone:
+            parts = torch.cat([parts, block.self_attn.v_proj(queries)], -1)
+        q, k, v = torch.unflatten(parts, -1, (3, self._heads, -1)).permute(2, 0, 3, 1, 4)
+        found = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        answer = block.self_attn.out_proj(found)
+        normed: Tensor = block.norm1(answer if alone else queries + answer)
+        return normed
 
 
 def think(

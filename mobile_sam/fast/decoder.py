@@ -34,7 +34,7 @@ from mobile_sam.modeling.mask_decoder import MaskDecoder
 from mobile_sam.modeling.prompt_encoder import PromptEncoder
 from mobile_sam.modeling.transformer import Attention, TwoWayAttentionBlock, TwoWayTransformer
 
-from .attention import ImageFromTokens, TokensFromImage, among_tokens, think
+from .attention import AmongTokens, ImageFromTokens, TokensFromImage, think
 from .crew import Crew
 from .drawing import Drawing
 from .linear import linear
@@ -92,15 +92,19 @@ class Attended:
     drawing
         Per prompt, prepares to draw its masks.
     kernels
-        (B, M, c), what to look for in the upscaled image.
+        Gives what to look for in the upscaled image, (B, M, c), for some of the masks.
     scores
         (B, M), predicted IoU.
     """
 
     def __init__(
-        self, drawing: Sequence[Callable[[], Drawing]], kernels: Tensor, scores: Tensor
+        self,
+        drawing: Sequence[Callable[[], Drawing]],
+        kernels: Callable[[slice], Tensor],
+        scores: Tensor,
     ) -> None:
         self._drawing, self._kernels = drawing, kernels
+        self._all: Tensor | None = None
         self.scores = scores
 
     @torch.inference_mode()
@@ -120,7 +124,12 @@ class Attended:
         return self._drawing[prompt]().sketch(self._chosen(prompt, masks))
 
     def _chosen(self, prompt: int, masks: Sequence[int] | None) -> Tensor:
-        kernels = self._kernels[prompt]
+        if self._all is None and len(self.scores) == 1 and masks is not None and len(masks) == 1:
+            # A hover: of the weights of all masks a third is enough to read.
+            return self._kernels(slice(masks[0], masks[0] + 1))[0]
+        if self._all is None:
+            self._all = self._kernels(slice(None))
+        kernels = self._all[prompt]
         return kernels if masks is None else kernels[list(masks)]
 
 
@@ -225,7 +234,10 @@ class FastDecoder:
         else:
             wanted, cells = self._folded(tokens, image, dense, rows)
             drawing = [partial(self._folded_drawing, some) for some in cells]
-        kernels = self._kernels(wanted[:, 1:], slice(masks.start, masks.stop))
+
+        def kernels(some: slice) -> Tensor:
+            return self._kernels(wanted[:, 1:][:, some], masks[some])
+
         scores = decoder.iou_prediction_head(wanted[:, 0])[:, masks.start : masks.stop]
         return Attended(drawing, kernels, scores)
 
@@ -308,11 +320,11 @@ class _Kernels:
             for layers in zip(*(mlp.layers for mlp in alike), strict=True)
         ]
 
-    def __call__(self, tokens: Tensor, masks: slice) -> Tensor:
+    def __call__(self, tokens: Tensor, masks: range) -> Tensor:
         """Map the tokens of some masks, (B, M, C), to kernels (B, M, c)."""
-        x = tokens.transpose(0, 1)
+        x, some = tokens.transpose(0, 1), slice(masks.start, masks.stop)
         for place, (weight, bias) in enumerate(self._layers):
-            x = torch.baddbmm(bias[masks], x, weight[masks])
+            x = torch.baddbmm(bias[some], x, weight[some])
             if place + 1 < len(self._layers):
                 x = x.relu_()
         return x.transpose(0, 1)
@@ -323,6 +335,7 @@ class _Block:
 
     def __init__(self, layer: TwoWayAttentionBlock, encoding: Tensor) -> None:
         self._layer = layer
+        self._among = AmongTokens(layer)
         self._from_image = TokensFromImage(layer.cross_attn_token_to_image, encoding)
         self._from_tokens = ImageFromTokens(layer.cross_attn_image_to_token, encoding)
 
@@ -330,7 +343,7 @@ class _Block:
         self, queries: Tensor, tokens: Tensor, cells: list[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
         """Treat tokens and, for each prompt, its own image cells (N, C)."""
-        queries = among_tokens(self._layer, queries, tokens)
+        queries = self._among(queries, tokens)
         queries = think(self._layer, queries, self._from_image(queries + tokens, cells))
         answers = self._from_tokens(queries + tokens, queries, cells)
         return queries, [self._layer.norm4(answer) for answer in answers]

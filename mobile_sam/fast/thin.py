@@ -39,7 +39,7 @@ from torch import Tensor
 from mobile_sam.modeling.common import MLPBlock
 from mobile_sam.modeling.transformer import TwoWayAttentionBlock, TwoWayTransformer
 
-from .attention import Heads, among_tokens, think
+from .attention import AmongTokens, Heads, think
 from .crew import Crew
 from .linear import linear
 from .thin_cells import Between, FirstBlock, ImagePart, SecondBlock, ThinCells, first_look
@@ -87,6 +87,7 @@ class ThinTransformer:
         self._crew = crew
         self._blocks = [cast(TwoWayAttentionBlock, layer) for layer in transformer.layers]
         first, second = self._blocks
+        self._among = [AmongTokens(block) for block in self._blocks]
         self._mlps = [_SharedMLP(block.mlp, crew) for block in self._blocks]
         self._norm = transformer.norm_final_attn
         self._from_image = [
@@ -122,6 +123,7 @@ class ThinTransformer:
         self._key2 = last.attention.k_proj.weight.detach() * gain2
         self._value2 = last.attention.v_proj.weight.detach() * gain2
         self._first_step = first_step * gain2
+        self._quarter = slice(0, len(first_step) // 4)
         self._upscaled1 = self._gained_out1 @ self._first_step.T
         self._upscaled2 = self._out2 @ self._first_step.T
         self._upscaled_constant = (self._constant @ self._first_step.T)[0]
@@ -156,6 +158,7 @@ class ThinTransformer:
         gained = _centred(bare * self._gain1)
         queries0 = linear(placed, answer1.attention.q_proj.weight, answer1.attention.q_proj.bias)
         answers2 = [answer1.columns(linear(gained, out)) for out in (self._gained_out1, self._out2)]
+        upscaled = linear(gained, self._first_step)
         return ImagePart(
             keys0=first.columns(linear(placed, first.attention.k_proj.weight)),
             queries0=answer1.columns(queries0 * answer1.scale),
@@ -170,7 +173,8 @@ class ThinTransformer:
             answers2=torch.cat(answers2),
             keys2=last.columns(linear(gained, self._key2)),
             values2=last.rows(linear(gained, self._value2)),
-            upscaled=linear(gained, self._first_step),
+            upscaled=upscaled,
+            first=upscaled[:, self._quarter].contiguous(),
             encoded_keys1=self._encoded_keys1[:, :, part].contiguous(),
             encoded_queries1=self._encoded_queries1[:, :, part].contiguous(),
             encoded_keys2=self._encoded_keys2[:, :, part].contiguous(),
@@ -193,7 +197,7 @@ class ThinTransformer:
         look0, look1, look2 = self._from_image
         answer1, answer2 = self._from_tokens
 
-        queries = among_tokens(first, tokens, tokens)
+        queries = self._among[0](tokens, tokens)
         asked0 = look0.queries(queries + tokens)
         taken = self._looked(lambda part: [first_look(part, one) for one in asked0], image)
         queries = think(first, queries, look0.out(taken, self._value_bias0), self._mlps[0])
@@ -201,7 +205,7 @@ class ThinTransformer:
         keys = answer1.by_head(answer1.attention.k_proj(queries + tokens))
         values1 = answer1.by_head(answer1.attention.v_proj(queries))
         vectors1 = _per_head(values1, self._out1)  # A1
-        queries = among_tokens(second, queries, tokens)
+        queries = self._among[1](queries, tokens)
         asked1 = look1.queries(queries + tokens)
         looks = torch.cat([vectors1, _per_head(asked1, self._key1)], 1)
         steps1 = [
@@ -276,7 +280,9 @@ class ThinTransformer:
 
         def step(bare: ImagePart, cells: ThinCells, rows: slice | Tensor, columns: slice) -> Tensor:
             own = linear(cells.weights[rows], weight[columns], offset[columns])
-            own.addcmul_(bare.upscaled[rows][:, columns], cells.scale1[rows, None])
+            # Of all cells just the first position is wanted often: it lies together.
+            known = bare.first if columns == self._quarter else bare.upscaled[:, columns]
+            own.addcmul_(known[rows], cells.scale1[rows, None])
             return torch.addcmul(constant[columns], own, cells.scale2[rows, None])
 
         return step

@@ -30,8 +30,9 @@ class ImagePart:
         |S|² and 2 S · c, (N), and products of S with what may be taken in both blocks, (2H, d, N).
     keys2, values2
         Projections of S in the last attention.
-    upscaled
-        (N, 4c): S through the first step of the upscaling, without its bias.
+    upscaled, first
+        (N, 4c): S through the first step of the upscaling, without its bias; a copy of its first c
+        columns.
     encoded_keys1, encoded_queries1, encoded_keys2
         Of the positional encoding and biases, (H, d, N): the same for all images.
     """
@@ -50,6 +51,7 @@ class ImagePart:
     keys2: Tensor
     values2: Tensor
     upscaled: Tensor
+    first: Tensor
     encoded_keys1: Tensor
     encoded_queries1: Tensor
     encoded_keys2: Tensor
