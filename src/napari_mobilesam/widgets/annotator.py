@@ -121,7 +121,10 @@ class AnnotatorWidget(QWidget):
         self.objects = ObjectDesk(self.controller, self._bridge, self)
         self.files_panel = FilesPanel()
         self.series_panel = SeriesPanel()
-        self.stack = StackDesk(self.controller, lambda: self.objects.panel.selected, self)
+        window = getattr(self._viewer, 'window', None)
+        self.stack = StackDesk(
+            self.controller, lambda: self.objects.panel.selected, self, window=window
+        )
         self.model_panel = ModelPanel()
         self.seeing = Seeing(self._bridge, self)
         self.keys_window: KeysWindow | None = None
@@ -207,6 +210,7 @@ class AnnotatorWidget(QWidget):
         model.download_ended.connect(self.model_panel.show_download_ended)
 
         self.objects.panel.chosen.connect(self.stack.show_object)
+        self.stack.below_changed.connect(partial(keep_option, 'strip_below'))
         self.prompt_panel.polarity_chosen.connect(controller.set_polarity)
         self.prompt_panel.action_chosen.connect(self._act)
         self.prompt_panel.hover_chosen.connect(controller.set_hover)
@@ -312,6 +316,8 @@ class AnnotatorWidget(QWidget):
     def _watch_canvas(self) -> None:
         if not self._closed:
             self._canvas_keys.watch(self.window())
+            if self._options.strip_below:
+                self.stack.set_below(True)
 
     def tear_down(self) -> None:
         """Take everything back: callbacks, keys, layers, thread. Committed labels stay."""
@@ -328,6 +334,7 @@ class AnnotatorWidget(QWidget):
         if self.keys_window is not None:
             self.keys_window.close()
         self.objects.close()
+        self.stack.close()
         self.controller.close()
 
     def stop_threads(self) -> None:
@@ -374,6 +381,8 @@ class AnnotatorWidget(QWidget):
         if options.overlap != before.overlap:
             self.controller.overlap = OverlapRule(options.overlap)
             self.labels_panel.show_overlap(self.controller.overlap)
+        if options.strip_below != before.strip_below:
+            self.stack.set_below(options.strip_below)
         if options.colours != before.colours:
             self.controller.colours.by_class = options.colours == 'class'
 

@@ -38,6 +38,8 @@ class Options:
         `'id'` or `'class'`: what gives objects their colour.
     hover
         Whether what a click would give is shown under the mouse.
+    strip_below
+        Whether the strip of slices is below the viewer's sliders, not in the dock.
     """
 
     checkpoint: str = 'mobile_sam'
@@ -50,6 +52,7 @@ class Options:
     overlap: str = 'keep'
     colours: str = 'id'
     hover: bool = True
+    strip_below: bool = False
 
 
 # Where each of them is found in the preferences.
@@ -64,6 +67,7 @@ _PLACES = {
     'overlap': 'labels',
     'colours': 'labels',
     'hover': 'prompts',
+    'strip_below': 'stacks',
 }
 
 

@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog
 
 from .stack_panel import StackPanel
+from .strip_dock import StripDock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,13 +35,23 @@ class StackDesk(QObject):
         Tells the ids of the objects that are selected in the table.
     parent
         Qt parent.
+    window
+        napari's window, for the strip below the sliders; None where there is none.
+
+    Signals
+    -------
+    below_changed (bool)
+        The strip is below the sliders now, or in the section again.
     """
+
+    below_changed = Signal(bool)
 
     def __init__(
         self,
         controller: AnnotatorController,
         selected: Callable[[], list[int]],
         parent: QObject | None = None,
+        window: Any = None,
     ) -> None:
         super().__init__(parent)
         self._stacks = stacks = controller.stacks
@@ -48,6 +59,11 @@ class StackDesk(QObject):
         self._selected = selected
         self._label = 0
         self.panel = panel = StackPanel()
+        self._dock = StripDock(window, self)
+        self._dock.clicked.connect(stacks.place.go_to)
+        self._dock.closed.connect(lambda: self.set_below(False))
+        panel.below.setVisible(self._dock.available)
+        panel.below_chosen.connect(self.set_below)
         self._connect_shown()
         panel.folded.connect(lambda _folded: self._show_slices())
         panel.axis_chosen.connect(lambda axis: stacks.place.choose(axis, controller.source))
@@ -71,7 +87,7 @@ class StackDesk(QObject):
     def _connect_shown(self) -> None:
         stacks, panel = self._stacks, self.panel
         stacks.place.changed.connect(self._show_stack)
-        stacks.place.moved.connect(panel.show_here)
+        stacks.place.moved.connect(self._show_here)
         stacks.slices_changed.connect(self._show_slices)
         shown = (
             (stacks.ahead, panel.embedding, panel.show_embedding),
@@ -93,11 +109,28 @@ class StackDesk(QObject):
         self._label = label
         self._show_curve()
 
+    def set_below(self, below: bool) -> None:
+        """Show the strip below the sliders, or in the section."""
+        if below and self._dock.available:
+            self._dock.open()
+        else:
+            self._dock.close()
+        below = self._dock.strip is not None
+        self.panel.show_below(below)
+        self._show_here(self._stacks.place.position)
+        self._show_slices()
+        self.below_changed.emit(below)
+
+    def close(self) -> None:
+        """Take the strip below the sliders away; that it was there is remembered."""
+        self._dock.close()
+
     # -- showing
 
     def _show_stack(self) -> None:
         place, panel = self._stacks.place, self.panel
         panel.show_stack(place.axes, place.axis, place.position, place.problem)
+        self._show_here(place.position)
         panel.find.show_time(place.through_time)
         panel.show_time(place.through_time)
         for show in (
@@ -108,11 +141,17 @@ class StackDesk(QObject):
         ):
             show(False)
 
+    def _show_here(self, here: int) -> None:
+        self.panel.show_here(here)
+        if self._dock.strip is not None:
+            series = self._stacks.place.series
+            self._dock.strip.show_stack(0 if series is None else len(series), here)
+
     def _show_slices(self) -> None:
-        if self.panel.is_folded or self._stacks.place.series is None:
-            return
-        stacks = self._stacks
-        self.panel.strip.show_slices(stacks.embedded, stacks.prompted, stacks.accepted)
+        stacks, below = self._stacks, self._dock.strip
+        strip = self.panel.strip if below is None else below
+        if stacks.place.series is not None and not (below is None and self.panel.is_folded):
+            strip.show_slices(stacks.embedded, stacks.prompted, stacks.accepted)
 
     def _show_curve(self) -> None:
         following = self._stacks.following

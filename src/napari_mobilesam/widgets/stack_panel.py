@@ -57,6 +57,8 @@ class StackPanel(Section):
         Go along another slider.
     slice_clicked (int)
         Show another slice.
+    below_chosen (bool)
+        Whether the strip is to be below the sliders, as wide as the viewer, instead of here.
     embed_clicked, embed_stopped
     propagate_clicked (str, str, str, bool)
         Which objects, direction, mode, and whether to ask their sides as well.
@@ -70,6 +72,7 @@ class StackPanel(Section):
 
     axis_chosen = Signal(int)
     slice_clicked = Signal(int)
+    below_chosen = Signal(bool)
     embed_clicked = Signal()
     embed_stopped = Signal()
     propagate_clicked = Signal(str, str, str, bool)
@@ -88,6 +91,11 @@ class StackPanel(Section):
         self.legend = QLabel(legend())
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.legend.setWordWrap(True)  # in a narrow dock it would push the rest beyond the edge
+        self.below = QCheckBox('Strip below the sliders')
+        self.below.setToolTip(
+            'Show the strip of slices at the bottom of the window, as wide as the viewer, '
+            'whichever part of this dock is on display'
+        )
         self.embed = QPushButton('Embed all slices')
         self.embed.setToolTip(
             'Compute the embeddings of all slices in the background, from this one outwards: '
@@ -132,6 +140,7 @@ class StackPanel(Section):
             (self.where,),
             (self.strip,),
             (self.legend,),
+            (self.below,),
             (self.embed,),
             (self.embedding,),
             (_title('Follow objects'),),
@@ -165,6 +174,7 @@ class StackPanel(Section):
     def _connect(self) -> None:
         self.axis.activated.connect(lambda _n: self.axis_chosen.emit(self.axis.currentData()))
         self.strip.clicked.connect(self.slice_clicked)
+        self.below.clicked.connect(self.below_chosen)
         self.curve.clicked.connect(self.slice_clicked)
         self.embed.clicked.connect(lambda: self.embed_clicked.emit())
         self.embedding.clicked.connect(lambda _n: self.embed_stopped.emit())
@@ -199,6 +209,11 @@ class StackPanel(Section):
         self.curve.show_here(here)
         for box in (self.find, self.refine):
             box.where.show_here(here)
+
+    def show_below(self, below: bool) -> None:
+        """Show whether the strip is below the sliders, not here."""
+        self.below.setChecked(below)
+        self.strip.setVisible(not below)
 
     def show_embedding(self, running: bool) -> None:
         """Show whether all slices are being embedded."""
