@@ -35,9 +35,9 @@ def growth(readings: Sequence[float]) -> float:
     """Say how much readings, taken one round after another, rose from the first to the last.
 
     The median of the slopes between all pairs (Theil and Sen) times the number of rounds: all of
-    what each round leaves behind counts, and a single jump does not. glibc gives each thread a
-    heap of its own (an arena), and keeps what lies free at its end: some megabytes each that come
-    and go with the heap that a new thread happens to get.
+    what each round leaves behind counts, and what comes and goes does not. glibc gives each thread
+    a heap of its own (an arena), and keeps what lies free at its end: some megabytes each, more or
+    less of them with the heaps that new threads happen to get.
     """
     slopes = [
         (late - early) / (j - i) for (i, early), (j, late) in combinations(enumerate(readings), 2)

@@ -152,6 +152,8 @@ class AnnotatorController(AnnotatorSignals):
         self._connections.close()
         self._leave_image()
         self._follower.close()
+        self.stacks.close()
+        self._annotator = None
 
     # -- state that panels show
 

@@ -202,11 +202,15 @@ class ModelKeeper(QObject):
             self._download_token.cancel()
 
     def close(self) -> None:
-        """Stop everything."""
+        """Stop everything, and let go of the model: hundreds of megabytes, with its embeddings.
+
+        Python would find out only some time later that nobody needs a closed widget any more.
+        """
         self.cancel_download()
         if self._downloader is not None:
             self._downloader.close()
         self._store.clear()
+        self.annotator = self.loaded = None
 
     # -- answers, in the GUI thread
 

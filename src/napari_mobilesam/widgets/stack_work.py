@@ -54,6 +54,7 @@ class StackWork(QObject):
         self._bridge = bridge
         self._lane = lane
         self._work: BackgroundWork[Any] | None = None
+        self._turn = 0  # which work is the one under way
         self._began: tuple[float, int] | None = None
         self._done = 0
         self._rest = QTimer(self)
@@ -75,13 +76,16 @@ class StackWork(QObject):
         """Begin with a generator of things that have ``done`` and ``total``; made on the worker."""
         self.stop()
         self._began = None
+        self._turn = turn = self._turn + 1
+        # Its number, not itself: work that holds on to itself would stay, with the model and all
+        # that it found, until Python looks for such rings.
         self._work = work = BackgroundWork(
             self._bridge.submit,
             self._lane,
             steps,
-            lambda step: self._on_step(work, step),
-            lambda complete: self._on_done(work, complete),
-            lambda error: self._on_error(work, error),
+            lambda step: self._on_step(turn, step),
+            lambda complete: self._on_done(turn, complete),
+            lambda error: self._on_error(turn, error),
         )
         self.progressed.emit(0, 0, -1.0)
         work.start()
@@ -109,8 +113,11 @@ class StackWork(QObject):
         if self._work is not None and self._bridge.open:
             self._work.resume()
 
-    def _on_step(self, work: BackgroundWork[Any], step: Any) -> None:
-        if work is not self._work:
+    def _is_current(self, turn: int) -> bool:
+        return self._work is not None and turn == self._turn
+
+    def _on_step(self, turn: int, step: Any) -> None:
+        if not self._is_current(turn):
             return
         # The first step may have had less to do than the others: it counts as the start, and so
         # does that of another part of the work.
@@ -124,14 +131,14 @@ class StackWork(QObject):
         self.progressed.emit(step.done, step.total, left)
         self.stepped.emit(step)
 
-    def _on_done(self, work: BackgroundWork[Any], complete: bool) -> None:
-        if work is self._work:
+    def _on_done(self, turn: int, complete: bool) -> None:
+        if self._is_current(turn):
             self._work = None
             self._rest.stop()
             self.ended.emit(complete)
 
-    def _on_error(self, work: BackgroundWork[Any], error: Exception) -> None:
-        if work is self._work:
+    def _on_error(self, turn: int, error: Exception) -> None:
+        if self._is_current(turn):
             self._work = None
             self._rest.stop()
             if isinstance(error, Cancelled):

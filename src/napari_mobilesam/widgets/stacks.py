@@ -150,6 +150,11 @@ class Stacks(QObject):
         self._session = None
         self._look.stop()
 
+    def close(self) -> None:
+        """Let go of the image and the model."""
+        self.leave()
+        self._annotator = None
+
     def show_source(self, source: PlaneSource | None) -> None:
         """Follow the user to a plane; None where there is none."""
         self._source = source
