@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from fakes import FakeSegmenter
+from memory import only_new_ones
 from pictures import CENTRES, stack
 from prompting import notifications
 from qtpy.QtWidgets import QApplication
@@ -105,7 +106,7 @@ def test_closed_in_the_middle_while_another_viewer_works(
 
     gc.disable()  # nothing that goes round in circles is found: the model has to go without
     try:
-        with notifications() as told:
+        with only_new_ones(), notifications() as told:
             for work in WORKS:
                 model = closed(work)
                 QApplication.processEvents()
