@@ -79,7 +79,8 @@ def command(
         load_segmenter(weights, device), EmbeddingStore(disk=disk if cache else None)
     )
     source = PlaneSource(PlaneKey(image.name, (1, 2), (0,)), pixels, rgb=picture.rgb)
-    refined, changed = np.zeros(slices.shape, np.int32), set()
+    refined = np.zeros(slices.shape, np.int32)
+    changed: set[int] = set()
     for step in refine(annotator, PlaneSeries(source, 0), slices.__getitem__, min_score):
         refined[step.index] = step.labels()
         changed |= step.changed.keys()
