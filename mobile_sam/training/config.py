@@ -67,8 +67,9 @@ class TrainConfig:
     channels_last : bool
         Memory layout that convolutions prefer.
     positions, decoder : str
-        ``'keep'`` those of `init`; or ``'draw'`` position frequencies anew, ``'start'`` with a new
-        prompt encoder and decoder. See `mobile_sam.training.optim`.
+        ``'keep'`` those of `init`; or ``'draw'`` position frequencies anew, or ``'sharpen'`` them
+        for small objects, ``'start'`` with a new prompt encoder and decoder. See
+        `mobile_sam.training.optim`.
     crop_sizes, crop_weights : tuple
         Window sides in model pixels (multiples of 16) and how often each is drawn. 224 and 448 fill
         TinyViT's 7 and 14 token windows without padding, which makes them much cheaper than
@@ -174,9 +175,10 @@ class TrainConfig:
                 'Give the length of the run either as minutes or as steps; '
                 f'got minutes={self.minutes}, steps={self.steps}.'
             )
-        if self.positions not in ('keep', 'draw') or self.decoder not in ('keep', 'start'):
+        positions, decoders = ('keep', 'draw', 'sharpen'), ('keep', 'start')
+        if self.positions not in positions or self.decoder not in decoders:
             raise ValueError(
-                "positions is 'keep' or 'draw' and decoder 'keep' or 'start'; "
+                "positions is 'keep', 'draw' or 'sharpen' and decoder 'keep' or 'start'; "
                 f'got {self.positions!r} and {self.decoder!r}.'
             )
         if self.optimiser not in OPTIMISERS:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 SUFFIXES = ('.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp')
 
+MODALITY_POWER, STRATUM_POWER = 0.5, 0.2
+"""How often a modality, and a stratum in it, is drawn: its number of images to these powers."""
+
 
 class TrainingDataError(Exception):
     """The training folder cannot be used as it is."""
@@ -175,7 +178,10 @@ def split_items(items: Iterable[Item]) -> tuple[list[Item], list[Item]]:
 
 
 def modality_weights(items: Sequence[Item]) -> NDArray[np.float64]:
-    """Probability of each item: square-root balanced over modalities, then over strata in each.
+    """Probability of each item: balanced over modalities, then over strata in each.
+
+    The former by the square root of their number of images. The latter are nearly equal, as they
+    are where a model is judged: what is rare among the images is what it has to learn most.
 
     Planes of stacks count as a tenth of an image each, since neighbours look alike.
     """
@@ -187,11 +193,11 @@ def modality_weights(items: Sequence[Item]) -> NDArray[np.float64]:
         stratum[item.modality, item.stratum] += value
     roots: dict[str, float] = defaultdict(float)
     for (name, _), value in stratum.items():
-        roots[name] += value**0.5
+        roots[name] += value**STRATUM_POWER
     weights = np.array(
         [
-            modality[i.modality] ** 0.5
-            * stratum[i.modality, i.stratum] ** -0.5
+            modality[i.modality] ** MODALITY_POWER
+            * stratum[i.modality, i.stratum] ** (STRATUM_POWER - 1)
             / roots[i.modality]
             * value
             for i, value in zip(items, worth, strict=True)

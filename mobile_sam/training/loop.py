@@ -22,7 +22,7 @@ from .data import Reader, read_items, split_items
 from .distill import DistillBatch, DistillSource, TeacherEmbeddings, distill_loss, take_decoder
 from .logs import Logs
 from .model_step import StepResult, interactive_loss
-from .optim import Average, draw_positions, prepare_start, rate
+from .optim import Average, draw_positions, prepare_start, rate, sharpen_positions
 from .optimisers import Optimisers
 from .ranks import Ranks
 from .state import load, save_atomically
@@ -79,6 +79,8 @@ class Trainer:
                 )  # fmt: skip
             elif config.positions == 'draw':
                 draw_positions(self.model, config.seed)
+            elif config.positions == 'sharpen':
+                sharpen_positions(self.model)
         self.embeddings = self._teacher()
         self.model.to(self.device)
         self.encoder: torch.nn.Module = self.model.image_encoder

@@ -17,6 +17,10 @@ ATTENTION_GAIN = 1.5
 CYCLES = (0.1, 8.0)
 """Lowest and highest position frequency, in cycles per half a frame (512 model pixels)."""
 
+FINE_PERIODS = (16, 16, 20, 24, 32, 32, 40, 48)
+"""Periods of `sharpen_positions`, model pixels. A token is 16 wide: the first tell where in its
+token a prompt lies, whichever token that is."""
+
 FLOOR = 0.01
 """Learning rate at the end, as a share of the highest."""
 
@@ -102,6 +106,22 @@ def draw_positions(model: nn.Module, seed: int) -> None:
             angles = torch.cat([straight, free])
             lengths = torch.cat([cycles, cycles[: len(free)]])
             matrix.copy_(torch.stack([angles.cos(), angles.sin()]) * lengths)
+
+
+def sharpen_positions(model: nn.Module) -> None:
+    """Put short periods in the place of the longest: shape and meaning stay the same.
+
+    For weights that know the frame well, and place small objects some model pixels off. Image
+    tokens carry positions of 16 model pixels; what is finer has to come from the prompt alone.
+    """
+    fine = torch.tensor([512 / period for period in FINE_PERIODS])
+    zero = torch.zeros_like(fine)
+    columns = torch.cat([torch.stack([fine, zero]), torch.stack([zero, fine])], 1)
+    with torch.no_grad():
+        for name, matrix in model.named_buffers():
+            if name.endswith('positional_encoding_gaussian_matrix'):
+                longest = matrix.norm(dim=0).argsort(stable=True)[: columns.shape[1]]
+                matrix[:, longest] = columns.to(matrix)
 
 
 def prepare_start(model: nn.Module, seed: int) -> None:

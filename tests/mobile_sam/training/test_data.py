@@ -53,6 +53,12 @@ def test_weights_balance_modalities_by_square_root():
     assert weights[:100].sum() / weights[100:].sum() == pytest.approx(5)
 
 
+def test_a_rare_stratum_is_drawn_half_as_often_as_one_of_thirty_times_as_many_images():
+    items = make('a', 'common', n=96) + make('b', 'rare', n=3)
+    weights = modality_weights(items)
+    assert weights[:96].sum() / weights[96:].sum() == pytest.approx(2)
+
+
 def test_pairs_are_found_and_a_missing_label_is_named(tmp_path: Path):
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / 'a_image.png')
     with pytest.raises(TrainingDataError, match='a_label'):

@@ -7,12 +7,14 @@ from torch import nn
 from mobile_sam.build_sam import build_sam_vit_t
 from mobile_sam.training.optim import (
     CYCLES,
+    FINE_PERIODS,
     FLOOR,
     Average,
     draw_positions,
     parameter_groups,
     prepare_start,
     rate,
+    sharpen_positions,
 )
 
 
@@ -87,3 +89,26 @@ def test_low_frequencies_hold_the_inside_of_a_large_box_together():
     corner, other, middle, far = encode(places, (1024, 1024))[0]
     box = corner + other
     assert float(box @ middle) > 2 * float(box @ far)
+
+
+def test_sharpened_positions_replace_the_longest_and_tell_where_in_a_token_a_prompt_lies():
+    model = build_sam_vit_t()
+    draw_positions(model, 0)
+    layer = model.prompt_encoder.pe_layer
+    before = layer.positional_encoding_gaussian_matrix.clone()
+    sharpen_positions(model)
+    after = layer.positional_encoding_gaussian_matrix
+    changed = (before != after).any(0)
+    assert int(changed.sum()) == 2 * len(FINE_PERIODS)
+    cycles = before.norm(dim=0)
+    assert float(cycles[changed].max()) < float(cycles[~changed].min()) + 1e-4
+    assert float(after[:, changed].norm(dim=0).min()) == pytest.approx(512 / max(FINE_PERIODS))
+
+    # 16 model pixels further on the finest channels say the same, 4 further they do not.
+    places = torch.tensor([[[100.0, 300.0], [116.0, 300.0], [104.0, 300.0]]])
+    finest = (after.norm(dim=0) - 512 / min(FINE_PERIODS)).abs() < 1e-3
+    here, next_token, beside = layer.forward_with_coords(places, (1024, 1024))[
+        0, :, torch.cat([finest, finest])
+    ]
+    assert torch.allclose(here, next_token, atol=1e-3)
+    assert float((here - beside).norm()) > 1
