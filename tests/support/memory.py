@@ -11,11 +11,25 @@ from pathlib import Path
 from statistics import median
 
 STATUS = Path('/proc/self/status')
+# From glibc's malloc.h.
+_M_ARENA_MAX = -8
 
 
 def readable() -> bool:
     """Tell whether this system says it: Linux does."""
     return STATUS.exists() and 'RssAnon:' in STATUS.read_text()
+
+
+def one_heap() -> None:
+    """Let threads to come allocate from the heap that there is, for the rest of the process.
+
+    glibc gives new threads heaps of their own (arenas), up to eight for each core, keeps up to some
+    megabytes at the end of each when the thread is gone, and trims none of that. Two openings in
+    quick succession get more of them than two in a slow machine's time: that says nothing about
+    what we leave behind, and with one heap there is none of it.
+    """
+    with suppress(OSError, AttributeError):  # another C library than glibc
+        ctypes.CDLL('libc.so.6').mallopt(_M_ARENA_MAX, 1)
 
 
 @contextmanager
@@ -50,9 +64,7 @@ def growth(readings: Sequence[float]) -> float:
     """Say how much readings, taken one round after another, rose from the first to the last.
 
     The median of the slopes between all pairs (Theil and Sen) times the number of rounds: all of
-    what each round leaves behind counts, and what comes and goes does not. glibc gives each thread
-    a heap of its own (an arena), and keeps what lies free at its end: some megabytes each, more or
-    less of them with the heaps that new threads happen to get.
+    what each round leaves behind counts, and what comes and goes does not.
     """
     slopes = [
         (late - early) / (j - i) for (i, early), (j, late) in combinations(enumerate(readings), 2)
