@@ -11,25 +11,11 @@ from pathlib import Path
 from statistics import median
 
 STATUS = Path('/proc/self/status')
-# From glibc's malloc.h.
-_M_ARENA_MAX = -8
 
 
 def readable() -> bool:
     """Tell whether this system says it: Linux does."""
     return STATUS.exists() and 'RssAnon:' in STATUS.read_text()
-
-
-def one_heap() -> None:
-    """Let threads to come allocate from the heap that there is, for the rest of the process.
-
-    glibc gives new threads heaps of their own (arenas), up to eight for each core, keeps up to some
-    megabytes at the end of each when the thread is gone, and trims none of that. Two openings in
-    quick succession get more of them than two in a slow machine's time: that says nothing about
-    what we leave behind, and with one heap there is none of it.
-    """
-    with suppress(OSError, AttributeError):  # another C library than glibc
-        ctypes.CDLL('libc.so.6').mallopt(_M_ARENA_MAX, 1)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import FakeSegmenter
-from memory import growth, held_mib, one_heap, only_new_ones, readable
+from memory import growth, held_mib, only_new_ones, readable
 from pictures import CENTRES, stack
 from qtpy.QtCore import QCoreApplication, QEvent
 from qtpy.QtWidgets import QApplication
@@ -107,7 +107,6 @@ def test_what_each_round_leaves_behind_is_seen(each: float, seen: bool) -> None:
 @needs_readings
 def test_t13_closed_and_reopened_ten_times(make_napari_viewer: Any, qtbot: Any) -> None:
     """T13: in two viewers at once, twice in one of them; counted after two rounds of warm-up."""
-    one_heap()
     viewers = [make_napari_viewer() for _ in range(2)]
     for viewer in viewers:
         viewer.add_image(stack(3), name='cells')

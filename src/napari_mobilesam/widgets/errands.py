@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import Any
 
 from qtpy.QtCore import QObject, Qt, Signal, Slot
@@ -26,14 +26,19 @@ class Errands(QObject):
 
     Unlike the worker's lanes it forgets nothing: whatever is asked for is done, in this order,
     unless its token is cancelled. Answers arrive on the thread that this object lives in.
+
+    The thread ends when there is nothing to do, so that a window which only stands open holds
+    none, and the C library can give its heap to the next one.
     """
 
     _arrived = Signal(object, object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._queue: SimpleQueue[Task | None] = SimpleQueue()
         self._tokens: set[CancelToken] = set()
+        # Guards the two below: a thread leaves only if nothing was put into the queue meanwhile.
+        self._lock = threading.Lock()
+        self._queue: deque[Task] = deque()
         self._thread: threading.Thread | None = None
         self._open = True
         self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
@@ -68,11 +73,11 @@ class Errands(QObject):
             token.cancel()
             return token
         self._tokens.add(token)
-        self._queue.put((function, on_result, on_error, token))
-        if self._thread is None:
-            # only now: most windows never need it
-            self._thread = threading.Thread(target=self._run, name='files', daemon=True)
-            self._thread.start()
+        with self._lock:
+            self._queue.append((function, on_result, on_error, token))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name='files', daemon=True)
+                self._thread.start()
         return token
 
     def report(self, callback: Callable[[Any], object], value: Any) -> None:
@@ -85,12 +90,21 @@ class Errands(QObject):
         self._open = False
         for token in tuple(self._tokens):
             token.cancel()
-        self._queue.put(None)
-        if self._thread is not None:
-            self._thread.join(_CLOSE_SECONDS)
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            thread.join(_CLOSE_SECONDS)
+
+    def _next(self) -> Task | None:
+        """Take what is next; without anything the thread is given up."""
+        with self._lock:
+            if not self._queue:
+                self._thread = None
+                return None
+            return self._queue.popleft()
 
     def _run(self) -> None:
-        while (task := self._queue.get()) is not None:
+        while (task := self._next()) is not None:
             function, on_result, on_error, token = task
             callback: Callable[[Any], object]
             try:
