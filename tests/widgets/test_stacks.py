@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QFileDialog
 from stage import CENTRE, COUNT, Stage
 
 from napari_mobilesam.engine import IntensityMapping
-from napari_mobilesam.layers import PictureChoice
+from napari_mobilesam.layers import ImageChannel, PictureChoice
 from napari_mobilesam.widgets.options import Options
 from napari_mobilesam.widgets.stack_work import REST_MS
 
@@ -482,6 +482,28 @@ def test_the_other_two_sides_are_asked_when_wished(stage: Callable[..., Stage]) 
     at.controller.undo()
     at.bench.quiet()
     assert at.slices(record.label) == [6], 'one step'
+
+
+def test_a_blended_picture_without_sides_is_told_before_anything_is_followed(
+    stage: Callable[..., Stage],
+) -> None:
+    at = stage()
+    image = at.controller.image
+    at.controller.set_choice(PictureChoice(content='rgb', rgb=(ImageChannel(image), None, None)))
+    at.bench.quiet()
+    at.go(3)
+    at.bench.click(3, CENTRE[0] + 6, CENTRE[1])
+    encoded = len(at.bench.segmenter.encoded)
+    at.panel.views.setChecked(True)
+    at.panel.propagate.click()
+    at.rest()
+    assert 'cannot be turned to its sides' in at.words
+    assert len(at.bench.segmenter.encoded) == encoded
+    at.panel.views.setChecked(False)
+    at.panel.propagate.click()
+    at.rest()
+    (record,) = at.controller.objects
+    assert len(at.slices(record.label)) > 1, 'nothing was lost by it'
 
 
 def test_without_a_slider_there_is_nothing_to_do(stage: Callable[..., Stage]) -> None:

@@ -136,8 +136,11 @@ class StackFollowing(StackTask):
         """
         if self.running:
             return
+        depth = self._place.depth
         try:
             run, bounds = self._prepare(labels, mode)
+            if views:
+                run.following.check_sides(depth)
         except ValueError as reason:  # NotAnnotatable among them
             self.status_changed.emit(str(reason), 'warning')
             return
@@ -152,8 +155,6 @@ class StackFollowing(StackTask):
         self._stops.update((label, []) for label in run.labels)
         count_text = f'object {labels[0]}' if len(labels) == 1 else f'{len(labels)} objects'
         self.status_changed.emit(f'Following {count_text} through the stack…', 'busy')
-
-        depth = self._place.depth
 
         def steps(cancel: CancelToken) -> Iterator[PropagationStep | ViewStep]:
             for label in run.labels:

@@ -17,7 +17,7 @@ from napari_mobilesam.engine.cancel import CancelToken
 from napari_mobilesam.engine.objects import SegmentedObject
 from napari_mobilesam.engine.regions import Region
 
-from .consensus import ViewStep, side_planes, three_views
+from .consensus import ViewStep, side_planes, sideways, three_views
 from .patch import MaskPatch
 from .propagation import Propagation, PropagationOptions, PropagationStep, SliceMask, Stop
 from .series import PlaneSeries
@@ -132,6 +132,17 @@ class Following:
     ) -> Iterator[PropagationStep]:
         """Follow objects that were taken in, where they have not been; as `Propagation.run`."""
         return self._propagation.run(cancel, labels, within)
+
+    def check_sides(self, depth: float = 1.0) -> None:
+        """Make sure that there are sides to look from, before anything is followed.
+
+        Raises
+        ------
+        ValueError
+            If the planes have none; see `sideways`.
+        """
+        for axis in self.planes[self.planes.position].whole.key.displayed:
+            sideways(self.planes, axis, depth)
 
     def from_sides(
         self,
