@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from fakes import FakeSegmenter
 from pictures import CENTRES, RADIUS, disc, iou
 from prompting import rectangle
@@ -96,6 +97,35 @@ def test_coarse_labels_are_refined(bench: Bench) -> None:
     np.testing.assert_array_equal(layer.data, coarse)
     assert one.labels is not layer
     all_there(one)
+
+
+@pytest.mark.parametrize('mode', ['replace', 'keep'])
+def test_labels_that_are_not_the_current_ones_are_refined_in_place(bench: Bench, mode: str) -> None:
+    one = bench()
+    current = one.viewer.add_labels(np.zeros((5, 120, 160), np.int32), name='current')
+    coarse = np.zeros((5, 120, 160), np.int32)
+    for label, (row, column) in enumerate(CENTRES, start=5):
+        # a cross: too little of the disc, and at its ends too much
+        coarse[0, row - 16 : row + 17, column - 3 : column + 4] = label
+        coarse[0, row - 3 : row + 4, column - 16 : column + 17] = label
+    layer = one.viewer.add_labels(coarse.copy(), name='coarse')
+    one.controller.set_labels(current)
+    one.quiet()
+    one.controller.segment_all(layer, mode)
+    one.quiet()
+    assert one.labels is layer
+    assert not current.data.any()
+    assert set(np.unique(layer.data)) == {0, 5, 6, 7}, 'no new ids, not even for a rim'
+    assert [record.label for record in one.controller.objects] == [5, 6, 7]
+    if mode == 'replace':
+        all_there(one)
+    else:
+        assert (layer.data[coarse > 0] == coarse[coarse > 0]).all()
+        for label, centre in enumerate(CENTRES, start=5):
+            whole = disc((120, 160), centre, RADIUS) | (coarse[0] == label)
+            assert iou(layer.data[0] == label, whole) > 0.9
+    one.press('Control-Z')
+    np.testing.assert_array_equal(layer.data, coarse)
 
 
 def test_stopped_with_what_is_done_or_with_nothing(bench: Bench, monkeypatch: Any) -> None:

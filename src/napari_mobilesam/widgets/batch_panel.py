@@ -16,7 +16,7 @@ from .section import Section
 # What refining coarse labels does, its name, and what that means.
 MODES = (
     ('replace', 'Replace them', 'Each label becomes its refined mask, under the same id'),
-    ('keep', 'Keep them', 'The labels stay; refined masks only take pixels that are free'),
+    ('keep', 'Keep them', 'The labels keep their pixels, and only grow into free ones'),
     ('compare', 'Compare', 'Refined masks go into a new Labels layer'),
 )
 
