@@ -17,6 +17,7 @@ from .config import LOGIT_STEP
 from .crops import LARGEST, beside, cut, draw_kin, draw_window, typical_size
 from .data import Sample, modality_weights, to_uint8
 from .far import Far, draw_far
+from .invented import NOBODY, draw_invented
 from .prompts import first_prompts, on_border, visible_objects
 from .views import View, draw_view, draw_view_side, pooled, suiting_objects
 
@@ -87,6 +88,7 @@ def collate(
     view_side: int | None = None,
     far: int = 0,
     together: int = 1,
+    invented: float = 0.0,
 ) -> Batch:
     """Draw prompts for crops and stack everything.
 
@@ -99,6 +101,8 @@ def collate(
     far, together : int
         Far tokens to show with each view, and how many windows in turn are of the same picture; see
         `draw_far`.
+    invented : float
+        Share of prompts that are boxes of invented objects.
     """
     side = crops[0].window.side
     views: list[View] = []
@@ -115,6 +119,12 @@ def collate(
             # Few objects: some are prompted again, elsewhere.
             chosen = np.concatenate([chosen, rng.choice(objects, prompts - len(chosen))])
         masks = crop.labels[None] == chosen[:, None, None]
+        made_up = np.zeros(len(chosen), bool)
+        if invented:
+            made_up = rng.random(len(chosen)) < invented
+            chosen = np.where(made_up, NOBODY, chosen)
+            for i in np.flatnonzero(made_up):
+                masks[i] = draw_invented(crop.labels.shape[0], step, view_side or side, rng)
         seen = [draw_view(mask, crop.window, number, view_side or side, rng) for mask in masks]
         per_logit = round(LOGIT_STEP / step)
         cut_masks = np.stack([view.cut(m, step) for view, m in zip(seen, masks, strict=True)])
@@ -127,6 +137,7 @@ def collate(
             window=crop.window,
             # The rest of a cut object may be seen in another window; no box is right then.
             boxable=~on_border(masks) if together > 1 else None,
+            boxed=made_up,
         )
         views.extend(seen)
         prompted.extend(int(label) for label in chosen)
@@ -185,6 +196,7 @@ class CropSource:
             view_side=view_side,
             far=config.far,
             together=together,
+            invented=config.invented,
         )
 
     def _kin(self, side: int, count: int, rng: np.random.Generator) -> list[Crop]:

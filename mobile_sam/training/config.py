@@ -96,6 +96,8 @@ class TrainConfig:
     small : float
         Share of windows that show their objects as small ones, and of frames that are put together
         of smaller pictures.
+    invented : float
+        Share of prompts that are boxes of invented objects; see `mobile_sam.training.invented`.
     augment : bool
         Change intensities, sharpness and orientation of windows at random.
     aux_weight : float
@@ -147,6 +149,7 @@ class TrainConfig:
     modalities: tuple[str, ...] = ()
     simulated: float = 0.0
     small: float = 0.0
+    invented: float = 0.0
     augment: bool = True
     aux_weight: float = 0.5
     optimiser: str = 'adamw'

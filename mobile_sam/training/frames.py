@@ -73,6 +73,7 @@ class FrameSource:
             box_share=config.box_share,
             view_side=self._view_side(step),
             far=config.far,
+            invented=config.invented,
         )
 
     @cached_property
