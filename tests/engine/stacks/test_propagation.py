@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import FakeSegmenter
+from scipy.ndimage import gaussian_filter
 
 from napari_mobilesam.engine import (
     Annotator,
@@ -261,7 +262,7 @@ def test_fading_light_ends_an_object() -> None:
     fake = FakeSegmenter()
     source = PlaneSource(PlaneKey('v', (1, 2), (0,)), picture, IntensityMapping('full'))
     for contrast, last in ((0.5, 4), (0.0, 9)):
-        rules = StopRules(min_contrast=contrast)
+        rules = StopRules(min_contrast=contrast, min_brightness=0)
         propagation = Propagation(
             Annotator(fake), PlaneSeries(source, 0), PropagationOptions(rules=rules)
         )
@@ -269,6 +270,35 @@ def test_fading_light_ends_an_object() -> None:
         list(propagation.run())
         assert abs(max(propagation.masks(1)) - last) <= 1
     assert len(mapped_per_plane) == 10
+
+
+def test_masks_shrink_with_a_blurred_object_though_the_model_draws_it_as_large_as_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    labels = balls((8, 30, 30), radius=7)
+    picture = 20 + 180 * gaussian_filter((labels > 0).astype(float), (3.0, 1.0, 1.0))
+    sizes = {}
+    for mode in ('agreement', 'mask'):
+        propagation, fake = start(
+            labels, {1: [8]}, PropagationOptions(mode=mode), picture.astype(np.uint8)
+        )
+        decode_many = fake.decode_many
+
+        def as_asked(
+            embedding: Any, prompts: Any, cancel: Any = None, way: Any = decode_many
+        ) -> Any:
+            for found in way(embedding, prompts, cancel):
+                logits = np.full((1, 256, 256), -9.0, np.float32)
+                logits[:, 92:148, 92:148] = 9  # the ball's box in its middle, on every slice
+                yield replace(found, logits=logits, scores=np.array([0.9], np.float32))
+
+        monkeypatch.setattr(fake, 'decode_many', as_asked)
+        list(propagation.run())
+        masks = propagation.masks(1)
+        sizes[mode] = [masks[z].patch.area / np.count_nonzero(labels[z]) for z in (9, 11, 13)]
+    assert sizes['mask'][2] > 2
+    assert sizes['agreement'][2] < 0.75 * sizes['mask'][2]
+    assert all(0.7 < size < 1.3 for size in sizes['agreement'][:2])
 
 
 def test_other_axes() -> None:

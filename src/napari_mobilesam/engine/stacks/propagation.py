@@ -13,7 +13,7 @@ Upwards and downwards are one sweep each, and all objects of a slice are one bat
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -43,8 +43,9 @@ class PropagationOptions:
     Parameters
     ----------
     mode : {'agreement', 'box', 'mask', 'points'}
-        Prompts for the next slice, made of the mask on this one. ``agreement`` tries all three
-        and lets their masks vote on each pixel.
+        Prompts for the next slice, made of the mask on this one. ``agreement`` tries all three,
+        lets their masks vote on each pixel, and asks the image as well: see ``min_brightness`` of
+        `StopRules`.
     rules : StopRules
         When an object has ended.
     reach : float
@@ -139,6 +140,7 @@ class _Track:
     stops: dict[tuple[int, int], Stop] = field(default_factory=dict)
     # of the anchors, in values of the image, and of what was found, as a part of its anchor's
     contrasts: dict[int, tuple[float, float]] = field(default_factory=dict)
+    floors: dict[int, float] = field(default_factory=dict)
     relative: dict[int, float] = field(default_factory=dict)
 
     def at(self, index: int) -> SliceMask | None:
@@ -466,6 +468,10 @@ class Propagation:
         assert before is not None
         masks = (*track.found.values(), *track.anchors.values())
         contrast = self._contrast(track, way.anchor, choice.patch, values)
+        if self.options.mode == 'agreement' and contrast is not None:
+            # prompts of what has faded agree on drawing it as large as before
+            kept = values.standing_out(choice.patch, track.floors[way.anchor])
+            choice = replace(choice, patch=kept)
         reason = self.options.rules.check(
             choice.patch,
             before.patch,
@@ -487,11 +493,14 @@ class Propagation:
     ) -> float | None:
         """Return the contrast of a mask as a part of that of its anchor, if that has any."""
         rules = self.options.rules
-        if not patch or not (rules.min_contrast or np.isfinite(rules.max_rise)):
+        asked = rules.min_contrast or rules.min_brightness or np.isfinite(rules.max_rise)
+        if not patch or not asked:
             return None
         if anchor not in track.contrasts:
             given = PlaneValues(self._planes[anchor])
-            track.contrasts[anchor] = given.contrast(track.anchors[anchor].patch)
+            mask = track.anchors[anchor].patch
+            track.contrasts[anchor] = seen = given.contrast(mask)
+            track.floors[anchor] = given.floor(mask, seen[0], rules.min_brightness)
         reference = track.contrasts[anchor]
         if not stands_out(reference):
             return None

@@ -54,6 +54,12 @@ class StopRules:
     min_certainty : float
         For objects whose contrast cannot tell: the model's estimate, as a part of what it was
         where it was surest, the median of the three best slices; 0 turns it off.
+    min_brightness : float
+        The same for each pixel of a mask that several prompts agreed on: what stands out less is
+        left out, so that a mask shrinks where a blurred object does; the model goes on drawing it
+        as large as it is asked for. Less than `min_contrast`, as what is left out once isn't
+        expected on the slices after; and no more than most of the object's pixels stand out on the
+        slice that the user gave. 0 turns it off.
 
     Raises
     ------
@@ -68,9 +74,11 @@ class StopRules:
     min_contrast: float = 0.4
     max_rise: float = 1.3
     min_certainty: float = 0.85
+    min_brightness: float = 0.3
 
     def __post_init__(self) -> None:
-        for name in ('min_overlap', 'min_score', 'min_area', 'min_contrast', 'min_certainty'):
+        parts = ('min_overlap', 'min_score', 'min_area', 'min_contrast', 'min_certainty')
+        for name in (*parts, 'min_brightness'):
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise ValueError(f'{name} is at least 0 and less than 1; got {value}')
