@@ -8,14 +8,19 @@ as the second thread gains. A crew divides the picture instead, and meets only w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Barrier, get_ident
-from typing import TypeVar
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Barrier, Thread, get_ident
+from typing import TypeVar, cast
+from weakref import finalize
 
 import torch
 
 S = TypeVar('S')
 T = TypeVar('T')
+_Results = SimpleQueue[tuple[int, object, BaseException | None]]
+_Tasks = SimpleQueue[Callable[[], None] | None]
 
 # More would wait for each other more than they compute: a stage takes 1 to 3 ms on one thread.
 _MOST = 4
@@ -24,7 +29,7 @@ _MOST = 4
 class Crew:
     """Some threads; the first of them leads, so that handing out a stage wakes one thread less.
 
-    Belongs to one thread at a time.
+    Belongs to one thread at a time. The threads end with it.
 
     Parameters
     ----------
@@ -35,8 +40,9 @@ class Crew:
     def __init__(self, size: int) -> None:
         self.size = size
         self._leader: int | None = None
-        self._lead: ThreadPoolExecutor | None = None
-        self._others: ThreadPoolExecutor | None = None
+        # Queues, as futures take longer to hand over.
+        self._lead: _Tasks = SimpleQueue()
+        self._parts: _Tasks = SimpleQueue()
 
     @classmethod
     def of_torch(cls) -> Crew:
@@ -46,53 +52,78 @@ class Crew:
     def run(self, work: Callable[[], T]) -> T:
         """Do some work, in the course of which `share` may be called, and `run` too."""
         if self.size == 1 or get_ident() == self._leader:
-            return _undisturbed(work)
-        if self._lead is None:
+            with torch.inference_mode():
+                return work()
+        if self._leader is None:
             self._gather()
-        assert self._lead is not None
-        return self._lead.submit(_undisturbed, work).result()
+        results: _Results = SimpleQueue()
+        self._lead.put(partial(_kept, results, 0, work))
+        return cast(T, _unpacked([results.get()])[0])
 
     def share(self, work: Callable[[S], T], parts: Sequence[S]) -> list[T]:
         """Do the same work on each part, and wait for all; within `run` only."""
-        if self._others is None:
+        if self.size == 1:
             return [work(part) for part in parts]
-        rest = [self._others.submit(_undisturbed, work, part) for part in parts[1:]]
-        try:
-            first = work(parts[0])
-        finally:
-            done = [_finished(future) for future in rest]
-        return [first, *(future.result() for future in done)]
+        results: _Results = SimpleQueue()
+        for number in range(1, len(parts)):
+            self._parts.put(partial(_kept, results, number, partial(work, parts[number])))
+        _kept(results, 0, partial(work, parts[0]))
+        with suppress(Empty):  # what nobody has begun is done here, sooner than someone wakes up
+            while True:
+                task = self._parts.get_nowait()
+                assert task is not None
+                task()
+        return cast(list[T], _unpacked([results.get() for _ in parts]))
 
     def _gather(self) -> None:
         threads = torch.get_num_threads()
-        self._lead = ThreadPoolExecutor(1, 'decoder')
-        self._others = ThreadPoolExecutor(self.size - 1, 'decoder')
-        together = Barrier(self.size)
-
-        def lead() -> None:
-            self._leader = get_ident()
-            join()
-
-        def join() -> None:
-            together.wait()  # each member takes one of these
-            # A thread takes the common number when it first asks, also after it was given its own.
-            torch.get_num_threads()
-            torch.set_num_threads(1)
-
-        joined = [self._lead.submit(lead)]
-        joined += [self._others.submit(join) for _ in range(self.size - 1)]
-        for future in joined:
-            future.result()
+        together = Barrier(self.size + 1)
+        for queue in (self._lead, *[self._parts] * (self.size - 1)):
+            member = Thread(target=_serve, args=(queue, together), name='decoder', daemon=True)
+            member.start()
+            if queue is self._lead:
+                self._leader = member.ident
+        together.wait()
         # The number is each thread's own, but threads to come start with the last one set anywhere.
         torch.set_num_threads(threads)
+        finalize(self, _dismiss, self._lead, self._parts, self.size)
 
 
-def _undisturbed(work: Callable[..., T], *arguments: object) -> T:
-    # The mode is a thread's own.
-    with torch.inference_mode():
-        return work(*arguments)
+def _serve(tasks: _Tasks, together: Barrier) -> None:
+    """Do what a queue holds until that is None; knows no crew, so as not to keep it alive."""
+    # A thread takes the common number when it first asks, also after it was given its own.
+    torch.get_num_threads()
+    torch.set_num_threads(1)
+    together.wait()
+    with torch.inference_mode():  # the mode is a thread's own
+        while (task := tasks.get()) is not None:
+            task()
+            del task  # and with it a picture
 
 
-def _finished(future: Future[T]) -> Future[T]:
-    future.exception()  # waits
-    return future
+def _dismiss(lead: _Tasks, parts: _Tasks, size: int) -> None:
+    lead.put(None)
+    for _ in range(size - 1):
+        parts.put(None)
+
+
+def _kept(results: _Results, number: int, work: Callable[[], object]) -> None:
+    """Put what some work gives, or how it failed, where someone waits for it."""
+    try:
+        result = work()
+    except BaseException as error:  # of whatever kind: it is for who waits
+        results.put((number, None, error))
+    else:
+        results.put((number, result, None))
+
+
+def _unpacked(ended: list[tuple[int, object, BaseException | None]]) -> list[object]:
+    """Sort results by number, or raise the first error."""
+    ended.sort(key=lambda one: one[0])
+    try:
+        for _, _, error in ended:
+            if error is not None:
+                raise error
+        return [result for _, result, _ in ended]
+    finally:
+        del ended  # it would hold the error that holds this frame

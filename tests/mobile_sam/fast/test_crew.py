@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 
 import pytest
 import torch
@@ -64,3 +65,22 @@ def test_what_runs_may_run_more_on_the_same_thread(size: int) -> None:
     outer, inner, shared = crew.run(work)
     assert outer == inner
     assert shared == [1, 2]
+
+
+def test_threads_end_with_the_crew_and_keep_nothing() -> None:
+    def used() -> tuple[list[threading.Thread], weakref.ref[torch.Tensor]]:
+        crew, picture, together = Crew(2), torch.ones(1), threading.Barrier(2, timeout=30)
+
+        def who(_: int) -> threading.Thread:
+            together.wait()
+            picture.add_(1)
+            return threading.current_thread()
+
+        return crew.run(lambda: crew.share(who, [0, 1])), weakref.ref(picture)
+
+    members, picture = used()
+    for member in members:
+        member.join(30)
+        assert not member.is_alive()
+    assert len(set(members)) == 2
+    assert picture() is None
