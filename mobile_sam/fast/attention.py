@@ -5,12 +5,12 @@ Shapes: B prompts, n tokens, N image cells, H heads of width d, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import sqrt
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mobile_sam.modeling.transformer import Attention, TwoWayAttentionBlock
 
@@ -134,24 +134,48 @@ class AmongTokens:
     def __init__(self, block: TwoWayAttentionBlock) -> None:
         attention = block.self_attn
         self._block, self._heads = block, attention.num_heads
-        together = [attention.q_proj, attention.k_proj]
+        self.placed, self.bare = [attention.q_proj, attention.k_proj], [attention.v_proj]
         if block.skip_first_layer_pe:
-            together.append(attention.v_proj)
-        self._weight = torch.cat([layer.weight.detach() for layer in together])
-        self._bias = torch.cat([layer.bias.detach() for layer in together])
+            self.placed, self.bare = [], [*self.placed, *self.bare]
+        self._of_placed, self._of_bare = Together(self.placed), Together(self.bare)
 
     def __call__(self, queries: Tensor, tokens: Tensor) -> Tensor:
         """Treat queries (B, n, C), with the encoding `tokens`; the same shape."""
-        block = self._block
-        alone = block.skip_first_layer_pe
-        parts = F.linear(queries if alone else queries + tokens, self._weight, self._bias)
-        if not alone:
-            parts = torch.cat([parts, block.self_attn.v_proj(queries)], -1)
-        q, k, v = torch.unflatten(parts, -1, (3, self._heads, -1)).permute(2, 0, 3, 1, 4)
+        parts = self._of_bare(queries)
+        if self.placed:
+            parts = [*self._of_placed(queries + tokens), *parts]
+        return self.projected(parts, queries)
+
+    def projected(self, parts: list[Tensor], queries: Tensor) -> Tensor:
+        """Treat queries that are projected already: `placed`, if there are, and `bare`."""
+        q, k, v = (torch.unflatten(part, -1, (self._heads, -1)).transpose(1, 2) for part in parts)
         found = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        answer = block.self_attn.out_proj(found)
-        normed: Tensor = block.norm1(answer if alone else queries + answer)
+        answer = self._block.self_attn.out_proj(found)
+        alone = self._block.skip_first_layer_pe
+        normed: Tensor = self._block.norm1(answer if alone else queries + answer)
         return normed
+
+
+class Together:
+    """Linear layers of the same input, as one product; a copy of their weights.
+
+    Parameters
+    ----------
+    layers
+        With biases.
+    scale
+        Multiplies what they give.
+    """
+
+    def __init__(self, layers: Sequence[nn.Linear], scale: float = 1.0) -> None:
+        self._sizes = [layer.out_features for layer in layers]
+        if layers:
+            self._weight = torch.cat([layer.weight.detach() for layer in layers]) * scale
+            self._bias = torch.cat([layer.bias.detach() for layer in layers]) * scale
+
+    def __call__(self, x: Tensor) -> list[Tensor]:
+        """Map (B, n, C) to what each layer gives, (B, n, ·)."""
+        return list(torch.split(F.linear(x, self._weight, self._bias), self._sizes, -1))
 
 
 def think(

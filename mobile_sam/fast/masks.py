@@ -14,7 +14,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 # The decoder's logits have a quarter of the side of the model's square.
 _STRIDE = 4
@@ -82,28 +82,30 @@ class Upscaler:
             The mask there.
         """
         rows, columns = self._rows, self._columns
-        near = logits[rows.support]
-        highest = near.max(axis=1)[:, columns.support].max(axis=2)
-        touched = highest > threshold
-        if not touched.any():
+        over = logits > threshold
+        # Tiles beside the rectangle of these logits are known to be empty.
+        down, across = rows.near(over.any(axis=1)), columns.near(over.any(axis=0))
+        if down.start == down.stop or across.start == across.stop:
             return slice(0, 0), slice(0, 0), np.zeros((0, 0), bool)
-        certain = near.min(axis=1)[:, columns.support].min(axis=2) > threshold
-        across, down = (np.flatnonzero(touched.any(axis=axis)) for axis in (0, 1))
-        top, left = int(down[0]) * rows.size, int(across[0]) * columns.size
-        # Whole tiles, also where the picture ends within one.
-        tiles = np.zeros(
-            (int(down[-1] - down[0]) + 1, rows.size, int(across[-1] - across[0]) + 1, columns.size),
-            bool,
+        by_row, by_column = rows.support[down], columns.support[across]
+        first = int(by_column[0, 0])
+        near = logits[:, first : int(by_column[-1, -1]) + 1][by_row]
+        touched, certain = (
+            pick(pick(near, axis=1)[:, by_column - first], axis=2) > threshold
+            for pick in (np.max, np.min)
         )
+        # Whole tiles, also where the picture ends within one.
+        tiles = np.zeros((len(by_row), rows.size, len(by_column), columns.size), bool)
         y, x = certain.nonzero()
-        tiles[y - down[0], :, x - across[0]] = True
+        tiles[y, :, x] = True
         all_y, all_x = (touched & ~certain).nonzero()
         for start in range(0, len(all_y), _AT_ONCE):
             y, x = all_y[start : start + _AT_ONCE], all_x[start : start + _AT_ONCE]
-            local = logits[rows.support[y][:, :, None], columns.support[x][:, None, :]]
-            enlarged = rows.weights[y] @ local @ columns.weights[x].transpose(0, 2, 1)
-            tiles[y - down[0], :, x - across[0]] = enlarged > threshold
-        mask = tiles.reshape(tiles.shape[0] * rows.size, -1)
+            local = logits[by_row[y][:, :, None], by_column[x][:, None, :]]
+            enlarged = rows.weights[down][y] @ local @ columns.weights[across][x].transpose(0, 2, 1)
+            tiles[y, :, x] = enlarged > threshold
+        mask = tiles.reshape(len(by_row) * rows.size, -1)
+        top, left = down.start * rows.size, across.start * columns.size
         return _tight(top, left, mask[: rows.length - top, : columns.length - left])
 
 
@@ -133,6 +135,15 @@ class _Tiles:
         self.weights = np.zeros((len(starts), self.size, width), np.float32)
         for step in range(3):
             self.weights[tile, offset, reach + step] = weights[:, step]
+
+    def near(self, over: ArrayLike) -> slice:
+        """Find the tiles that depend on any of some logits, (side,), and those in between."""
+        found = np.flatnonzero(over)
+        if not found.size:
+            return slice(0, 0)
+        first = int(np.searchsorted(self.support[:, -1], found[0]))
+        last = int(np.searchsorted(self.support[:, 0], found[-1], 'right'))
+        return slice(min(first, last), last)
 
 
 def bilinear_taps(

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import e, log2
 from typing import TypeVar, cast
 
 import torch
@@ -39,7 +40,7 @@ from torch import Tensor
 from mobile_sam.modeling.common import MLPBlock
 from mobile_sam.modeling.transformer import TwoWayAttentionBlock, TwoWayTransformer
 
-from .attention import AmongTokens, Heads, think
+from .attention import AmongTokens, Heads, Together, think
 from .crew import Crew
 from .linear import linear
 from .thin_cells import Between, FirstBlock, ImagePart, SecondBlock, ThinCells, first_look
@@ -48,6 +49,8 @@ S = TypeVar('S')
 
 # With more tokens the sums have as many terms as there are channels.
 MOST_TOKENS = 12
+# Scores as logarithms to the base of 2; see `thin_cells`.
+_BITS = log2(e)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,11 +93,12 @@ class ThinTransformer:
         self._among = [AmongTokens(block) for block in self._blocks]
         self._mlps = [_SharedMLP(block.mlp, crew) for block in self._blocks]
         self._norm = transformer.norm_final_attn
-        self._from_image = [
-            Heads(first.cross_attn_token_to_image),
-            Heads(second.cross_attn_token_to_image),
-            Heads(transformer.final_attn_token_to_image),
+        looks = [
+            first.cross_attn_token_to_image,
+            second.cross_attn_token_to_image,
+            transformer.final_attn_token_to_image,
         ]
+        self._from_image = [Heads(attention) for attention in looks]
         self._from_tokens = [
             Heads(first.cross_attn_image_to_token),
             Heads(second.cross_attn_image_to_token),
@@ -105,33 +109,30 @@ class ThinTransformer:
         self._gain1 = gain1
 
         # What a cell takes of a token, by head: centred, as its mean would be taken out anyway.
-        self._out1, self._out2 = (
+        out1, out2 = (
             _centred(heads.attention.out_proj.weight.detach().T).contiguous()
             for heads in self._from_tokens
         )
+        self._out1 = out1
         self._bias_out1 = self._from_tokens[0].attention.out_proj.bias.detach()
-        self._gained_out1 = _centred(self._out1 * gain1)
+        gained_out1 = _centred(out1 * gain1)
         constant = bias1 + self._from_tokens[1].attention.out_proj.bias.detach()
         self._constant = _centred(constant[None])
         self._constant_square = float((self._constant * self._constant).sum())
 
         # Projections of what the norms make of the cells: their gain goes into the weights.
         looking, answering, last = self._from_image[1], self._from_tokens[1], self._from_image[2]
+        answer_scale = answering.scale * _BITS
         self._key1 = looking.attention.k_proj.weight.detach() * gain1
         self._value1 = looking.attention.v_proj.weight.detach() * gain1
-        self._query1 = answering.attention.q_proj.weight.detach() * gain1 * answering.scale
+        self._query1 = answering.attention.q_proj.weight.detach() * gain1 * answer_scale
         self._key2 = last.attention.k_proj.weight.detach() * gain2
         self._value2 = last.attention.v_proj.weight.detach() * gain2
         self._first_step = first_step * gain2
         self._quarter = slice(0, len(first_step) // 4)
-        self._upscaled1 = self._gained_out1 @ self._first_step.T
-        self._upscaled2 = self._out2 @ self._first_step.T
         self._upscaled_constant = (self._constant @ self._first_step.T)[0]
         # What the second norm's bias adds behind the first step of the upscaling, (4c).
         self._first_step_offset = first_step @ bias2
-        self._value_bias0 = self._from_image[0].attention.v_proj.bias.detach()
-        self._value_bias1 = _bias_of_values(looking, bias1)
-        self._value_bias2 = _bias_of_values(last, bias2)
         self._encoded_keys1 = looking.columns(
             linear(encoding + bias1, looking.attention.k_proj.weight)
         )
@@ -139,9 +140,39 @@ class ThinTransformer:
             linear(
                 encoding + bias1, answering.attention.q_proj.weight, answering.attention.q_proj.bias
             )
-            * answering.scale
+            * answer_scale
         )
         self._encoded_keys2 = last.columns(linear(encoding + bias2, last.attention.k_proj.weight))
+
+        # The tokens' side. What depends on them passes through the channels of the image only in
+        # formulas: from the vectors of a head to those of another leads a matrix of (d, d).
+        self._ask = [
+            Together([heads.attention.q_proj], heads.scale * _BITS) for heads in self._from_image
+        ]
+        self._tell = [
+            (heads.attention.out_proj.weight.detach(), _bias_of_answer(heads, bias))
+            for heads, bias in zip(self._from_image, (0 * bias1, bias1, bias2), strict=True)
+        ]
+        self._of_placed1 = Together([self._from_tokens[0].attention.k_proj, *self._among[1].placed])
+        self._of_bare1 = Together([self._from_tokens[0].attention.v_proj, *self._among[1].bare])
+        head = (answering.heads, -1)
+        outs = torch.cat([gained_out1, out2])
+        self._outs = outs
+        self._pairs1 = torch.unflatten(
+            torch.cat([out1 @ out1.T, self._key1 @ out1.T]), 0, (2 * answering.heads, -1)
+        )
+        self._back1 = torch.unflatten(out1 @ self._value1.T, 1, head).transpose(0, 1).contiguous()
+        self._crossing = torch.unflatten(self._query1 @ out1.T, 0, head)
+        with_constant = torch.cat([outs, self._constant]).T
+        self._pairs2 = outs @ with_constant
+        self._pairs2[:, -1] *= 2
+        self._pairs2 = torch.unflatten(self._pairs2, 0, (2 * answering.heads, -1))
+        self._asked_pairs2 = torch.unflatten(self._key2 @ with_constant, 0, head)
+        back2 = torch.unflatten(with_constant.T @ self._value2.T, 1, head).transpose(0, 1)
+        self._back2, self._back_constant2 = back2[:, :-1].contiguous(), back2[:, -1:].contiguous()
+        self._upscaling_of = torch.unflatten(
+            outs @ self._first_step.T, 0, (2 * answering.heads, -1)
+        )
 
     def image(self, cells: Tensor, width: int) -> list[ImagePart]:
         """Prepare the cells (N, C) of an image, by part of whole rows of so many cells."""
@@ -157,20 +188,22 @@ class ThinTransformer:
         bare = _centred(cells + self._bias_out1)
         gained = _centred(bare * self._gain1)
         queries0 = linear(placed, answer1.attention.q_proj.weight, answer1.attention.q_proj.bias)
-        answers2 = [answer1.columns(linear(gained, out)) for out in (self._gained_out1, self._out2)]
+        answers2 = torch.unflatten(
+            linear(gained, 2 * self._outs).T.contiguous(), 0, (2 * answer1.heads, -1)
+        )
         upscaled = linear(gained, self._first_step)
         return ImagePart(
             keys0=first.columns(linear(placed, first.attention.k_proj.weight)),
-            queries0=answer1.columns(queries0 * answer1.scale),
+            queries0=answer1.columns(queries0 * (answer1.scale * _BITS)),
             values0=first.rows(linear(cells, first.attention.v_proj.weight)),
             square1=(bare * bare).sum(1),
-            answers1=answer1.columns(linear(bare, self._out1)),
+            answers1=answer1.columns(linear(bare, 2 * self._out1)),
             keys1=second.columns(linear(bare, self._key1)),
             queries1=second.columns(linear(bare, self._query1)),
             values1=second.rows(linear(bare, self._value1)),
             square2=(gained * gained).sum(1),
             offset2=2 * (gained @ self._constant[0]),
-            answers2=torch.cat(answers2),
+            answers2=answers2,
             keys2=last.columns(linear(gained, self._key2)),
             values2=last.rows(linear(gained, self._value2)),
             upscaled=upscaled,
@@ -193,24 +226,27 @@ class ThinTransformer:
             The image, by prompt.
         """
         first, second = self._blocks
-        batch, channels = len(tokens), tokens.shape[2]
+        channels = tokens.shape[2]
         look0, look1, look2 = self._from_image
         answer1, answer2 = self._from_tokens
 
         queries = self._among[0](tokens, tokens)
-        asked0 = look0.queries(queries + tokens)
+        (asked0,) = _by_head(self._ask[0](queries + tokens), look0)
         taken = self._looked(lambda part: [first_look(part, one) for one in asked0], image)
-        queries = think(first, queries, look0.out(taken, self._value_bias0), self._mlps[0])
+        queries = think(first, queries, self._told(0, taken), self._mlps[0])
 
-        keys = answer1.by_head(answer1.attention.k_proj(queries + tokens))
-        values1 = answer1.by_head(answer1.attention.v_proj(queries))
-        vectors1 = _per_head(values1, self._out1)  # A1
-        queries = self._among[1](queries, tokens)
-        asked1 = look1.queries(queries + tokens)
-        looks = torch.cat([vectors1, _per_head(asked1, self._key1)], 1)
+        keys, *to_compare = self._of_placed1(queries + tokens)
+        values, *to_tell = self._of_bare1(queries)
+        keys1, values1 = _by_head([keys, values], answer1)
+        queries = self._among[1].projected([*to_compare, *to_tell], queries)
+        (asked1,) = _by_head(self._ask[1](queries + tokens), look1)
+        # Products of A1, and of the queries as the image sees them, with A1.
+        pairs = torch.cat([values1, asked1], 1) @ self._pairs1
         steps1 = [
             FirstBlock(*each, channels, first.norm4.eps)
-            for each in zip(keys, 2 * values1, asked1, looks @ vectors1.mT, strict=True)
+            for each in zip(
+                keys1, values1, asked1, _with(pairs.flatten(1, 2), values1), strict=True
+            )
         ]
         between: list[list[Between]] = [[] for _ in image]
 
@@ -221,31 +257,29 @@ class ThinTransformer:
 
         looked = self._looked(second_look, range(len(image)))
         taken, sums = looked.tensor_split([look1.width], -1)
-        taken = taken + self._of_sums(look1, sums, vectors1, self._value1)
-        queries = think(second, queries, look1.out(taken, self._value_bias1), self._mlps[1])
+        taken = taken + _sums_of(sums, values1) @ self._back1
+        queries = think(second, queries, self._told(1, taken), self._mlps[1])
 
-        keys = answer2.by_head(answer2.attention.k_proj(queries + tokens))
-        values2 = answer2.by_head(answer2.attention.v_proj(queries))
+        attention = answer2.attention
+        keys2, values2 = _by_head(
+            [attention.k_proj(queries + tokens), attention.v_proj(queries)], answer2
+        )
         wanted = queries[:, rows]
-        asked2 = look2.queries(wanted + tokens[:, rows])
-        vectors = torch.cat(
+        (asked2,) = _by_head(self._ask[2](wanted + tokens[:, rows]), look2)
+        values = torch.cat([values1, values2], 1)  # of B1 and A2
+        pairs = torch.cat(
             [
-                _per_head(values1, self._gained_out1),  # B1
-                _per_head(values2, self._out2),  # A2
-                self._constant.expand(batch, -1, -1),
+                (values @ self._pairs2).flatten(1, 2),
+                (asked2 @ self._asked_pairs2).flatten(1, 2),
             ],
             1,
         )
-        looks = torch.cat([vectors[:, :-1], _per_head(asked2, self._key2)], 1)
+        crossed = _with((keys2 @ self._crossing).flatten(1, 2), values1)
+        products, offsets = _with(pairs[..., :-1], values), pairs[..., -1].contiguous()
         steps2 = [
-            SecondBlock(*each, channels, second.norm4.eps, self._constant_square)
-            for each in zip(
-                keys,
-                _per_head(keys, self._query1) @ vectors1.mT,
-                2 * torch.cat([values1, values2], 1),
-                asked2,
-                looks @ vectors.mT,
-                strict=True,
+            SecondBlock(*each, offset, channels, second.norm4.eps, self._constant_square)
+            for offset, each in zip(
+                offsets, zip(keys2, crossed, values, asked2, products, strict=True), strict=True
             )
         ]
         cells: list[list[ThinCells]] = [[] for _ in image]
@@ -259,13 +293,14 @@ class ThinTransformer:
             return [looked for _, looked in found]
 
         looked = self._looked(last_look, range(len(image)))
-        taken, sums = looked.tensor_split([look2.width], -1)
-        taken = taken + self._of_sums(look2, sums, vectors, self._value2)
-        wanted = self._norm(wanted + look2.out(taken, self._value_bias2))
-        upscaled = torch.cat(
-            [_per_head(values1, self._upscaled1), _per_head(values2, self._upscaled2)], 1
-        )
-        seen = [Seen(upscaled[prompt], [part[prompt] for part in cells]) for prompt in range(batch)]
+        taken, sums, of_constant = looked.tensor_split([look2.width, looked.shape[-1] - 1], -1)
+        taken = taken + _sums_of(sums, values) @ self._back2 + of_constant * self._back_constant2
+        wanted = self._norm(wanted + self._told(2, taken))
+        upscaled = (values @ self._upscaling_of).flatten(1, 2)
+        seen = [
+            Seen(upscaled[prompt], [part[prompt] for part in cells])
+            for prompt in range(len(tokens))
+        ]
         return wanted, seen
 
     def first_step(
@@ -295,14 +330,13 @@ class ThinTransformer:
         """
         found = torch.stack(self._crew.share(lambda part: torch.stack(look(part)), parts))
         highest, total, sums = found[..., :1], found[..., 1:2], found[..., 2:]
-        weights = (highest - highest.amax(0)).exp_()
+        weights = (highest - highest.amax(0)).exp2_()
         weights /= (weights * total).sum(0)
         return (weights * sums).sum(0)
 
-    def _of_sums(self, heads: Heads, sums: Tensor, vectors: Tensor, weight: Tensor) -> Tensor:
-        """Project sums of vectors, by their weights (B, H, n, ·), to values (B, H, n, d)."""
-        summed = sums.flatten(1, 2) @ vectors
-        return torch.unflatten(summed, 1, sums.shape[1:3]) @ heads.matrices(weight).mT
+    def _told(self, look: int, taken: Tensor) -> Tensor:
+        """Give tokens (B, n, C) what they took in a look, (B, H, n, d)."""
+        return F.linear(taken.transpose(1, 2).flatten(2), *self._tell[look])
 
 
 class _SharedMLP:
@@ -342,12 +376,26 @@ def _centred(x: Tensor) -> Tensor:
     return x - x.mean(-1, keepdim=True)
 
 
-def _per_head(x: Tensor, weight: Tensor) -> Tensor:
-    """Multiply (B, H, n, d) by the heads' rows of a weight (H d, C): (B, H n, C)."""
-    return (x @ torch.unflatten(weight, 0, (x.shape[1], -1))).flatten(1, 2)
+def _by_head(projected: list[Tensor], heads: Heads) -> list[Tensor]:
+    """See each (B, n, H d) as (B, H, n, d)."""
+    return [torch.unflatten(x, 2, (heads.heads, -1)).transpose(1, 2) for x in projected]
 
 
-def _bias_of_values(heads: Heads, norm_bias: Tensor) -> Tensor:
-    """Give what a token takes of the biases, as the weights of all cells sum to one."""
-    projection = heads.attention.v_proj
-    return (projection.bias + projection.weight @ norm_bias).detach()
+def _with(rows: Tensor, values: Tensor) -> Tensor:
+    """Multiply rows (B, R, G d), which know all heads' matrices, by values (B, G, n, d)."""
+    by_head = torch.unflatten(rows, 2, (values.shape[1], -1)).transpose(1, 2) @ values.mT
+    return by_head.transpose(1, 2).flatten(2)
+
+
+def _sums_of(weights: Tensor, values: Tensor) -> Tensor:
+    """Weigh values (B, G, n, d) by weights (B, H, m, G n); (B, H, m, G d)."""
+    by_head = torch.unflatten(weights.flatten(1, 2), 2, (values.shape[1], -1)).transpose(1, 2)
+    summed = (by_head @ values).transpose(1, 2).flatten(2)
+    return torch.unflatten(summed, 1, weights.shape[1:3])
+
+
+def _bias_of_answer(heads: Heads, norm_bias: Tensor) -> Tensor:
+    """Give what a token gets of the biases, as the weights of all cells sum to one."""
+    values, out = heads.attention.v_proj, heads.attention.out_proj
+    of_values = values.bias + values.weight @ norm_bias
+    return (out.bias + out.weight @ of_values).detach()
