@@ -49,7 +49,7 @@ S = TypeVar('S')
 
 # With more tokens the sums have as many terms as there are channels.
 MOST_TOKENS = 12
-# Scores as logarithms to the base of 2; see `thin_cells`.
+# Scores of the cells are logarithms to the base of 2; see `thin_cells`.
 _BITS = log2(e)
 
 
@@ -122,10 +122,9 @@ class ThinTransformer:
 
         # Projections of what the norms make of the cells: their gain goes into the weights.
         looking, answering, last = self._from_image[1], self._from_tokens[1], self._from_image[2]
-        answer_scale = answering.scale * _BITS
         self._key1 = looking.attention.k_proj.weight.detach() * gain1
         self._value1 = looking.attention.v_proj.weight.detach() * gain1
-        self._query1 = answering.attention.q_proj.weight.detach() * gain1 * answer_scale
+        self._query1 = answering.attention.q_proj.weight.detach() * gain1 * answering.scale
         self._key2 = last.attention.k_proj.weight.detach() * gain2
         self._value2 = last.attention.v_proj.weight.detach() * gain2
         self._first_step = first_step * gain2
@@ -140,7 +139,7 @@ class ThinTransformer:
             linear(
                 encoding + bias1, answering.attention.q_proj.weight, answering.attention.q_proj.bias
             )
-            * answer_scale
+            * answering.scale
         )
         self._encoded_keys2 = last.columns(linear(encoding + bias2, last.attention.k_proj.weight))
 
@@ -194,7 +193,7 @@ class ThinTransformer:
         upscaled = linear(gained, self._first_step)
         return ImagePart(
             keys0=first.columns(linear(placed, first.attention.k_proj.weight)),
-            queries0=answer1.columns(queries0 * (answer1.scale * _BITS)),
+            queries0=answer1.columns(queries0 * answer1.scale),
             values0=first.rows(linear(cells, first.attention.v_proj.weight)),
             square1=(bare * bare).sum(1),
             answers1=answer1.columns(linear(bare, 2 * self._out1)),

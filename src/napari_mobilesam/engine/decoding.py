@@ -36,9 +36,11 @@ class SamDecoding:
 
     def __init__(self, model: Sam, device: str) -> None:
         from mobile_sam.fast.forms import decoder_form
+        from mobile_sam.fast.prompts import prompt_tokens
 
         self._model = model
         self._form = decoder_form(model)
+        self._tokens = prompt_tokens(model.prompt_encoder)
         self._device = device
         self._sides: list[tuple[Embedding, Any]] = []
 
@@ -125,32 +127,32 @@ class SamDecoding:
         for first in range(0, len(objects), PROMPTS_AT_ONCE):
             some = objects[first : first + PROMPTS_AT_ONCE]
             sparse, dense = self._encode(embedding, some)
-            masked = some[0].mask is not None
-            yield (
-                first,
-                self._form.attend(side, sparse, dense if masked else None, some[0].ambiguous),
-            )
+            yield first, self._form.attend(side, sparse, dense, some[0].ambiguous)
 
     def _encode(self, embedding: Embedding, objects: list[Prompts]) -> tuple[Any, Any]:
         import torch
 
-        def tensor(values: NDArray[Any]) -> torch.Tensor:
-            return torch.from_numpy(values).to(self._device)
-
-        points = boxes = masks = None
+        points = signs = corners = None
         if objects[0].points:
             xy = _placed([prompts.points for prompts in objects], embedding)
+            points = np.ascontiguousarray(xy, np.float32)
             signs = np.array([prompts.positive for prompts in objects], np.int64)
-            points = tensor(np.ascontiguousarray(xy, np.float32)), tensor(signs)
         if objects[0].box is not None:
-            corners = np.array([prompts.box for prompts in objects]).reshape(-1, 2, 2)
-            scaled = _placed(corners, embedding)
-            boxes = tensor(np.ascontiguousarray(scaled.reshape(-1, 4), np.float32))
-        if objects[0].mask is not None:
-            logits = [prompts.mask.logits for prompts in objects if prompts.mask is not None]
-            masks = tensor(np.stack(logits)[:, None].astype(np.float32))
-        sparse, dense = self._model.prompt_encoder(points=points, boxes=boxes, masks=masks)
-        return sparse, dense
+            boxes = np.array([prompts.box for prompts in objects]).reshape(-1, 2, 2)
+            corners = np.ascontiguousarray(_placed(boxes, embedding), np.float32)
+        masks = [prompts.mask.logits for prompts in objects if prompts.mask is not None]
+        if self._tokens is not None and not masks:
+            return torch.from_numpy(self._tokens(points, signs, corners)), None
+
+        def tensor(values: NDArray[Any] | None) -> torch.Tensor | None:
+            return None if values is None else torch.from_numpy(values).to(self._device)
+
+        sparse, dense = self._model.prompt_encoder(
+            points=None if points is None else (tensor(points), tensor(signs)),
+            boxes=tensor(corners),
+            masks=tensor(np.stack(masks)[:, None].astype(np.float32)) if masks else None,
+        )
+        return sparse, dense if masks else None
 
     def _side(self, embedding: Embedding) -> Any:
         for place, (known, side) in enumerate(self._sides):
