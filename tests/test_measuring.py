@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from time import sleep
 
+import numpy as np
 import pytest
 from measuring import (
     Row,
@@ -30,6 +31,19 @@ def test_forms_take_turns() -> None:
     assert calls == ['plain', 'fast'] * 3
     assert len(turns.taken) == 3
     assert all(turn.plain_wall >= 0.002 > turn.fast_wall for turn in turns.taken)
+
+
+def test_pages_that_a_form_makes_the_system_supply_are_counted() -> None:
+    pages = 10_000
+    turns = Turns(lambda: np.ones(4096 * pages, np.uint8), lambda: None)
+    turns.begin()
+    turns.end()
+    (turn,) = turns.taken
+    assert turn.fast_faults < turn.plain_faults
+    if sys.platform == 'linux':
+        assert turn.plain_faults > 10  # of huge pages, where the system gives such
+    row = ratio_row('it', [turn])
+    assert f'{row.plain_faults} / {row.fast_faults}' in table([row])[1]
 
 
 def test_a_ratio_is_the_median_of_the_turns_ratios() -> None:

@@ -26,12 +26,14 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Seconds that one call of each form took, on the wall and of the processors."""
+    """Seconds that one call of each form took, on the wall and of the processors; page faults."""
 
     plain_wall: float
     plain_cpu: float
     fast_wall: float
     fast_cpu: float
+    plain_faults: int = 0
+    fast_faults: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,9 @@ class Row:
         Median seconds on the wall of the two forms of a ratio.
     cpu : float or None
         Median ratio of processor times.
+    plain_faults, fast_faults : int or None
+        Median pages of memory that the system had to supply to the two forms of a ratio. What one
+        costs differs from day to day, so that ratios of rows with many of them differ too.
     """
 
     what: str
@@ -64,6 +69,8 @@ class Row:
     plain: float | None = None
     fast: float | None = None
     cpu: float | None = None
+    plain_faults: int | None = None
+    fast_faults: int | None = None
 
     @property
     def verdict(self) -> str:
@@ -94,16 +101,20 @@ class Turns:
 
     def __init__(self, plain: Callable[[], Any], fast: Callable[[], Any]) -> None:
         self._plain, self._fast = plain, fast
-        self._first = (0.0, 0.0)
+        self._first, self._faults = (0.0, 0.0), 0
         self.taken: list[Turn] = []
 
     def begin(self) -> None:
         """Run the plain form."""
+        before = page_faults()
         self._first = timed(self._plain)
+        self._faults = page_faults() - before
 
     def end(self) -> None:
         """Run the fast form, right after."""
-        self.taken.append(Turn(*self._first, *timed(self._fast)))
+        before = page_faults()
+        fast = timed(self._fast)
+        self.taken.append(Turn(*self._first, *fast, self._faults, page_faults() - before))
 
 
 def ratio_row(what: str, turns: Sequence[Turn], **bounds: float | None) -> Row:
@@ -117,6 +128,8 @@ def ratio_row(what: str, turns: Sequence[Turn], **bounds: float | None) -> Row:
         plain=float(np.median([t.plain_wall for t in turns])),
         fast=float(np.median([t.fast_wall for t in turns])),
         cpu=float(np.median([t.plain_cpu / max(t.fast_cpu, 1e-9) for t in turns])),
+        plain_faults=round(np.median([t.plain_faults for t in turns])),
+        fast_faults=round(np.median([t.fast_faults for t in turns])),
         **bounds,
     )
 
@@ -170,14 +183,15 @@ print(json.dumps(status('VmHWM') - idle))
 
 def table(rows: Iterable[Row]) -> list[str]:
     """Set rows as lines of text, columns aligned."""
-    head = ('what', 'median', 'quartiles', 'cpu', 'plain', 'fast', 'floor', 'aim', '')
+    head = ('what', 'median', 'quartiles', 'cpu', 'plain', 'fast', 'faults', 'floor', 'aim', '')
     lines = [head]
     for row in rows:
         plain, fast = _seconds(row.plain), _seconds(row.fast)
         spread = f'{_number(row.low)} – {_number(row.high)}'
         cpu, floor, aim = (_number(value) for value in (row.cpu, row.floor, row.aim))
         median = f'{_number(row.value)} {row.unit}'
-        lines.append((row.what, median, spread, cpu, plain, fast, floor, aim, row.verdict))
+        faults = '' if row.plain_faults is None else f'{row.plain_faults} / {row.fast_faults}'
+        lines.append((row.what, median, spread, cpu, plain, fast, faults, floor, aim, row.verdict))
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     return [
         '  '.join(
@@ -215,6 +229,15 @@ def timed(call: Callable[[], Any]) -> tuple[float, float]:
     wall, cpu = perf_counter(), process_time()
     call()
     return perf_counter() - wall, process_time() - cpu
+
+
+def page_faults() -> int:
+    """Count the pages that the system has supplied to this process so far; 0 where unknown."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 def _processor() -> str:
