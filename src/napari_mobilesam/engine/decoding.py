@@ -149,7 +149,7 @@ class SamDecoding:
 
         sparse, dense = self._model.prompt_encoder(
             points=None if points is None else (tensor(points), tensor(signs)),
-            boxes=tensor(corners),
+            boxes=tensor(None if corners is None else corners.reshape(-1, 4)),
             masks=tensor(np.stack(masks)[:, None].astype(np.float32)) if masks else None,
         )
         return sparse, dense if masks else None
