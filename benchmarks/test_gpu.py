@@ -17,6 +17,7 @@ from mobile_sam import setup_model
 from mobile_sam.checkpoints import LoadedModel
 from mobile_sam.fast.encoder_forms import encoder_form
 from mobile_sam.fast.forms import decoder_form
+from mobile_sam.fast.prompts import prompt_tokens
 from mobile_sam.modeling import Sam
 from napari_mobilesam.engine import SamSegmenter
 
@@ -71,13 +72,21 @@ def test_encoder(note: Any, model: Sam) -> None:
 def test_decoder(note: Any, model: Sam) -> None:
     form = decoder_form(model)
     image = form.image_side(torch.randn(256, 64, 64, device='cuda'))
-    points = torch.full((1, 1, 2), 400.0, device='cuda'), torch.ones(1, 1, device='cuda')
+    tokens = prompt_tokens(model.prompt_encoder)
+    assert tokens is not None
+    point, positive = np.full((1, 1, 2), 400, np.float32), np.ones((1, 1), np.int64)
 
     def one() -> None:
-        sparse, _ = model.prompt_encoder(points=points, boxes=None, masks=None)
+        sparse = torch.from_numpy(tokens(point, positive, None)).cuda()
         form.attend(image, sparse, None, multimask=True).draw(0)
 
-    note('decoder, 1 prompt, float32', milliseconds(one), 'ms', floor=2, aim=1)
+    note(
+        f'decoder, 1 prompt, float32 ({type(form).__name__})',
+        milliseconds(one),
+        'ms',
+        floor=2,
+        aim=1,
+    )
     note('its products alone', products_ms(DECODER_FLOP, torch.float32), 'ms')
 
 

@@ -181,6 +181,13 @@ class FastDecoder:
             self._thin = None
             if len(transformer.layers) == 2:
                 self._thin = ThinTransformer(transformer, encoding, self._upscaling.first, crew)
+            # On the device already: what is sent there in between cannot be recorded.
+            self._rows = {
+                False: torch.tensor([0, 1], device=encoding.device),
+                True: torch.tensor(
+                    [0, *range(2, 1 + mask_decoder.num_mask_tokens)], device=encoding.device
+                ),
+            }
             self._kernels = _Kernels(mask_decoder.output_hypernetworks_mlps)
             self._own_tokens = torch.cat(
                 [mask_decoder.iou_token.weight, mask_decoder.mask_tokens.weight]
@@ -226,7 +233,7 @@ class FastDecoder:
         tokens = torch.cat([self._own_tokens.expand(len(sparse), -1, -1), sparse], dim=1)
         # From the last attention on only the token of the scores and the wanted masks' matter.
         masks = range(1, decoder.num_mask_tokens) if multimask else range(1)
-        rows = [0, *(1 + mask for mask in masks)]
+        rows = self._rows[multimask]
         drawing: Sequence[Callable[[], Drawing]]
         if self._thin is not None and dense is None and tokens.shape[1] <= MOST_TOKENS:
             wanted, seen = self._thin(tokens, image.parts, rows)
@@ -242,7 +249,7 @@ class FastDecoder:
         return Attended(drawing, kernels, scores)
 
     def _folded(
-        self, tokens: Tensor, image: ImageSide, dense: Tensor | None, rows: list[int]
+        self, tokens: Tensor, image: ImageSide, dense: Tensor | None, rows: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
         """Do the transformer with an image of each prompt's own; see `ThinTransformer`."""
         if dense is None:
@@ -252,8 +259,8 @@ class FastDecoder:
         queries = tokens
         for block in self._blocks:
             queries, cells = block(queries, tokens, cells)
-        wanted = queries[:, rows]
-        taken = self._last(wanted + tokens[:, rows], cells)
+        wanted = queries.index_select(1, rows)
+        taken = self._last(wanted + tokens.index_select(1, rows), cells)
         return self._last_norm(wanted + taken), cells
 
     def _thin_drawing(self, image: list[ImagePart], seen: Seen) -> Drawing:

@@ -119,6 +119,28 @@ class Drawing:
         return pieces.view(len(kernels), -1, 16)[:, : len(cells)]
 
 
+class Drawn:
+    """Masks of a few prompts that are drawn already.
+
+    Parameters
+    ----------
+    logits
+        (B, M, 4h, 4w).
+    scores
+        (B, M), predicted IoU.
+    """
+
+    def __init__(self, logits: Tensor, scores: Tensor) -> None:
+        self._logits, self.scores = logits, scores
+
+    def draw(self, prompt: int, masks: Sequence[int] | None = None) -> Tensor:
+        """Return masks of one prompt, by default all: logits (M, 4h, 4w)."""
+        logits = self._logits[prompt]
+        return logits if masks is None else logits[list(masks)]
+
+    sketch = draw
+
+
 def in_doubt(coarse: Tensor) -> Tensor:
     """Tell which cells need all of their positions, bool (h, w), from one logit each, (M, h, w).
 

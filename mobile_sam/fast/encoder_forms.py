@@ -6,7 +6,7 @@ from mobile_sam.modeling import TinyViT
 
 from .backends import Encode
 from .encoder import FastTinyViT
-from .graphs import Replayed
+from .recorded import RecordedEncoder
 from .tuning import Tuning
 
 
@@ -28,5 +28,5 @@ def encoder_form(encoder: Encode, device: str, tuning: Tuning | None = None) -> 
         best = None if tuning is None else tuning.best()
         return (FastTinyViT(encoder), 'torch, strips') if best is None else best
     if device.startswith('cuda'):
-        return Replayed(encoder), 'torch, CUDA graphs'
+        return RecordedEncoder(encoder), 'torch, CUDA graphs'
     return encoder, 'torch'

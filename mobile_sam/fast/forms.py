@@ -11,6 +11,8 @@ from torch import Tensor
 from mobile_sam.modeling import Sam
 
 from .decoder import FastDecoder, foldable
+from .drawing import Drawn
+from .recorded import RecordedDecoder
 
 T = TypeVar('T')
 
@@ -47,9 +49,10 @@ def decoder_form(model: Sam) -> DecoderForm:
 
     The fast form holds what the weights are now: ask again after they changed or moved.
     """
-    if foldable(model.mask_decoder):
-        return FastDecoder(model.prompt_encoder, model.mask_decoder)
-    return PlainDecoder(model)
+    if not foldable(model.mask_decoder):
+        return PlainDecoder(model)
+    fast = FastDecoder(model.prompt_encoder, model.mask_decoder)
+    return RecordedDecoder(fast) if model.device.type == 'cuda' else fast
 
 
 class PlainDecoder:
@@ -69,9 +72,7 @@ class PlainDecoder:
         return features[None]
 
     @torch.no_grad()
-    def attend(
-        self, image: Tensor, sparse: Tensor, dense: Tensor | None, multimask: bool
-    ) -> _Drawn:
+    def attend(self, image: Tensor, sparse: Tensor, dense: Tensor | None, multimask: bool) -> Drawn:
         """Decode, and draw everything."""
         encoder = self._model.prompt_encoder
         if dense is None:
@@ -84,19 +85,8 @@ class PlainDecoder:
             dense_prompt_embeddings=dense,
             multimask_output=multimask,
         )
-        return _Drawn(logits, scores)
+        return Drawn(logits, scores)
 
     def together(self, work: Callable[[], T]) -> T:
         """Do the work here."""
         return work()
-
-
-class _Drawn:
-    def __init__(self, logits: Tensor, scores: Tensor) -> None:
-        self._logits, self.scores = logits, scores
-
-    def draw(self, prompt: int, masks: Sequence[int] | None = None) -> Tensor:
-        logits = self._logits[prompt]
-        return logits if masks is None else logits[list(masks)]
-
-    sketch = draw

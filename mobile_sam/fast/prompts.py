@@ -78,9 +78,8 @@ def prompt_tokens(encoder: nn.Module) -> PromptTokens | None:
     ):
         return None
     assert isinstance(encoder, PromptEncoder)
-    on_cpu = encoder.no_mask_embed.weight.device.type == 'cpu'
     plain = all(type(table) is nn.Embedding for table in encoder.point_embeddings)
-    return PromptTokens(encoder) if on_cpu and plain else None
+    return PromptTokens(encoder) if plain else None
 
 
 def _array(weight: Tensor) -> NDArray[np.float64]:

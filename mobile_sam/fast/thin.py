@@ -213,7 +213,7 @@ class ThinTransformer:
         )
 
     def __call__(
-        self, tokens: Tensor, image: list[ImagePart], rows: list[int]
+        self, tokens: Tensor, image: list[ImagePart], rows: Tensor
     ) -> tuple[Tensor, list[Seen]]:
         """Let tokens (B, n, C) and an image see each other.
 
@@ -263,8 +263,8 @@ class ThinTransformer:
         keys2, values2 = _by_head(
             [attention.k_proj(queries + tokens), attention.v_proj(queries)], answer2
         )
-        wanted = queries[:, rows]
-        (asked2,) = _by_head(self._ask[2](wanted + tokens[:, rows]), look2)
+        wanted = queries.index_select(1, rows)
+        (asked2,) = _by_head(self._ask[2](wanted + tokens.index_select(1, rows)), look2)
         values = torch.cat([values1, values2], 1)  # of B1 and A2
         pairs = torch.cat(
             [

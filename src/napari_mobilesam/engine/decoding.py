@@ -142,7 +142,7 @@ class SamDecoding:
             corners = np.ascontiguousarray(_placed(boxes, embedding), np.float32)
         masks = [prompts.mask.logits for prompts in objects if prompts.mask is not None]
         if self._tokens is not None and not masks:
-            return torch.from_numpy(self._tokens(points, signs, corners)), None
+            return torch.from_numpy(self._tokens(points, signs, corners)).to(self._device), None
 
         def tensor(values: NDArray[Any] | None) -> torch.Tensor | None:
             return None if values is None else torch.from_numpy(values).to(self._device)
