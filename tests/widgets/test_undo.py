@@ -11,12 +11,20 @@ from napari.layers import Labels
 from pictures import CENTRES, RADIUS, disc
 from prompting import notifications
 
-from napari_mobilesam.engine import OverlapRule, Prompts
+from napari_mobilesam.engine import OverlapRule, Prompts, Step
+from napari_mobilesam.widgets import labels_target
 from napari_mobilesam.widgets.commit_plans import Found
 from napari_mobilesam.widgets.painting import painted_edits
 
 Bench = Callable[..., Any]
 FIRST, SECOND, THIRD = CENTRES
+
+
+@pytest.fixture(autouse=True, params=[None, 10], ids=['', 'large'])
+def most_in_napari(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything once more with steps that are too large for napari's own undo."""
+    if request.param is not None:
+        monkeypatch.setattr(labels_target, 'MOST_IN_NAPARI', request.param)
 
 
 def commit(one: Any, *centres: tuple[int, int]) -> None:
@@ -295,3 +303,39 @@ def test_all_that_napari_paints_is_understood() -> None:
             edit.apply(labels)
         np.testing.assert_array_equal(labels, after)
     assert painted_edits([('something', 'else')], (3, 20, 30)) is None
+
+
+def test_a_large_step_that_fails_half_way_leaves_nothing_behind(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, most_in_napari: None
+) -> None:
+    monkeypatch.setattr(labels_target, 'MOST_IN_NAPARI', 10)
+    one = bench()
+    commit(one, FIRST)
+    before, apply = one.labels.data.copy(), Step.apply
+
+    def half(step: Step, labels: Any) -> None:
+        apply(step, labels)
+        raise OSError('disk full')
+
+    with monkeypatch.context() as patch, notifications() as told:
+        patch.setattr(Step, 'apply', half)
+        commit(one, SECOND)
+    assert 'disk full' in told[0]
+    np.testing.assert_array_equal(one.labels.data, before)
+    one.labels.undo()
+    one.quiet()
+    assert ids(one) == []
+    assert not one.labels.data.any()
+
+
+def test_the_layer_shows_a_large_step_that_is_undone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, most_in_napari: None
+) -> None:
+    monkeypatch.setattr(labels_target, 'MOST_IN_NAPARI', 10)
+    one = bench()
+    commit(one, FIRST)
+    for go in (one.labels.undo, one.labels.redo):
+        go()
+        one.quiet()
+        shown = np.asarray(one.labels._slice.image.raw)
+        np.testing.assert_array_equal(shown > 0, one.labels.data[0] > 0)

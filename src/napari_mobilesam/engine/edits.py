@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .regions import Region, region_at, slices, tight
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class LabelEdit:
     """A change of some pixels within a region.
 
@@ -66,6 +66,11 @@ class LabelEdit:
         """Return the edit that takes this one back."""
         return LabelEdit(self.start, self.mask, self.after, self.before)
 
+    def first_pixel(self) -> LabelEdit:
+        """Return the part of it that changes its first pixel alone."""
+        pixel = self._first()
+        return LabelEdit(pixel, np.ones((1,) * len(pixel), bool), self.before[:1], self.after[:1])
+
     def indices(self) -> tuple[NDArray[Any], ...]:
         """Return a fancy index of the changed pixels, in the smallest integer type that holds it.
 
@@ -118,11 +123,13 @@ class LabelEdit:
         ):
             return False  # other labels by now
         # One pixel tells most of the time, and is asked about at every step of a slider.
-        first = np.unravel_index(int(self.mask.argmax()), self.mask.shape)
-        pixel = tuple(int(a + b) for a, b in zip(self.start, first, strict=True))
-        if int(np.asarray(labels[pixel])) != int(values[0]):
+        if int(np.asarray(labels[self._first()])) != int(values[0]):
             return False
         return bool((np.asarray(labels[slices(region)])[self.mask] == values).all())
+
+    def _first(self) -> tuple[int, ...]:
+        first = np.unravel_index(int(self.mask.argmax()), self.mask.shape)
+        return tuple(int(a + b) for a, b in zip(self.start, first, strict=True))
 
 
 def _values(content: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:

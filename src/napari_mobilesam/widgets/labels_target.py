@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from .bridge import WorkerBridge
 
 
+# Pixels of a step: so many take `data_setitem` a tenth of a second, in which the window waits.
+MOST_IN_NAPARI = 1_000_000
+
+
 class LabelsTarget:
     """The Labels layer of one image.
 
@@ -80,6 +84,7 @@ class LabelsTarget:
         self._touched = False
         self._writing = False
         self._redrawn = False
+        self._stale = False  # what napari draws was changed meanwhile
         self.layer: Labels | None = None
 
     @property
@@ -194,6 +199,9 @@ class LabelsTarget:
     def write(self, step: Step) -> None:
         """Write the pixels of a step: one step of napari's own undo.
 
+        Of a large step the first pixel is written there, and the others directly; they go and come
+        back when that pixel does.
+
         Raises
         ------
         NotAnnotatable
@@ -204,15 +212,19 @@ class LabelsTarget:
             return
         # Everything is computed before the history block: an exception inside of it would leave
         # atoms behind that become part of the user's next stroke.
-        parts = [edit.indices() for edit in step.edits]
+        large = step.n_pixels > MOST_IN_NAPARI
+        edits = (step.edits[0].first_pixel(),) if large else step.edits
+        parts = [edit.indices() for edit in edits]
         indices = tuple(np.concatenate(axis) for axis in zip(*parts, strict=True))
-        values: Any = np.concatenate([edit.values() for edit in step.edits])
+        values: Any = np.concatenate([edit.values() for edit in edits])
         if (values == values[0]).all():
             values = int(values[0])
         self._writing = True
         try:
             with layer.block_history():
                 layer.data_setitem(indices, values)
+            if large:
+                self._write_directly(step, layer)
         except Exception as error:
             with layer.block_history():
                 pass  # ends the step that was begun
@@ -221,6 +233,33 @@ class LabelsTarget:
             self._writing = False
         self._touched = self._touched or layer is self._made
 
+    def _write_directly(self, step: Step, layer: Labels) -> None:
+        try:
+            step.apply(layer.data)
+        except Exception:
+            step.revert(layer.data)
+            layer.undo()
+            raise
+        finally:
+            layer.refresh()
+        self.book.abridged.add(step.edits[0])
+
+    def _complete(self) -> None:
+        """Let a large step follow its first pixel, which was undone or redone."""
+        layer, history = self.layer, self.session.history
+        if layer is None:
+            return
+        for step, moved, follow in (
+            (history.last_written, LabelEdit.is_reverted, Step.revert),
+            (history.next_written, LabelEdit.is_applied, Step.apply),
+        ):
+            if step is None or step.edits[0] not in self.book.abridged:
+                continue
+            if moved(step.edits[0].first_pixel(), layer.data):
+                follow(step, layer.data)
+                self._stale = True
+                return
+
     def undo(self, step: Step | None = None) -> None:
         """Undo in the layer; where its history does not reach that far back, take `step` back."""
         self._go(step, 'undo')
@@ -228,6 +267,12 @@ class LabelsTarget:
     def redo(self, step: Step | None = None) -> None:
         """Redo in the layer, or `step` itself where the layer has forgotten it."""
         self._go(step, 'redo')
+
+    def redraw(self) -> None:
+        """Show what changed while napari was drawing."""
+        stale, self._stale = self._stale, False
+        if stale and self.layer is not None:
+            self.layer.refresh()
 
     def _go(self, step: Step | None, which: str) -> None:
         layer = self.layer
@@ -332,6 +377,7 @@ class LabelsTarget:
     def _on_set_data(self, _event: Any = None) -> None:
         self._redrawn = True
         if not self._writing:
+            self._complete()
             self._on_redrawn()
 
     def _on_data(self, _event: Any = None) -> None:
@@ -342,6 +388,7 @@ class LabelsTarget:
         book = self.book
         book.session.history.clear()
         book.beyond.clear()
+        book.abridged.clear()
         book.counted = book.complete = False
         book.session.lose_track()
         self._count(self.layer)

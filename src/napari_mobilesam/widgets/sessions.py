@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, WeakSet, ref
 
-from napari_mobilesam.engine import Session, Step
+from napari_mobilesam.engine import LabelEdit, Session, Step
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels
@@ -26,12 +26,15 @@ class Book:
         Whether every object in it has a record.
     beyond
         Steps that napari's own history of the layer does not reach any more.
+    abridged
+        First edits of steps of which that history has their first pixel only.
     """
 
     session: Session = field(default_factory=Session)
     counted: bool = False
     complete: bool = False
     beyond: set[Step] = field(default_factory=set)
+    abridged: WeakSet[LabelEdit] = field(default_factory=WeakSet)
 
 
 class Sessions:

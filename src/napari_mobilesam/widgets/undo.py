@@ -163,6 +163,7 @@ class Undo:
 
     def follow(self) -> None:
         """Put the prompts of steps back that were undone or redone."""
+        self._target.redraw()
         moved, self._moved = self._moved, []
         for step, forward in moved:
             now, then = step.prompts_before, step.prompts_after
