@@ -6,6 +6,7 @@ python scripts/with_display.py pytest benchmarks/test_objects.py
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from time import thread_time
 from typing import Any
 
@@ -17,6 +18,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_mobilesam.engine import (
     Classes,
+    LabelEdit,
     PlacedMask,
     RecordChange,
     SegmentedObject,
@@ -27,8 +29,10 @@ from napari_mobilesam.engine import (
 from napari_mobilesam.layers import size_text, where_text
 from napari_mobilesam.widgets.label_colours import LabelColours
 from napari_mobilesam.widgets.label_features import LabelFeatures
+from napari_mobilesam.widgets.labels_target import LabelsTarget
 from napari_mobilesam.widgets.object_model import Column, ObjectModel
 from napari_mobilesam.widgets.object_panel import ObjectPanel
+from napari_mobilesam.widgets.sessions import Sessions
 from napari_mobilesam.widgets.thumbnails import Thumbnails
 
 NUMBER = 10_000
@@ -141,3 +145,44 @@ def test_ten_thousand_objects(qapp: Any, note: Any) -> None:
     for title, taken in found.items():
         floor = None if 'pause' in title else LIMIT_MS
         note(f'{NUMBER:,} objects: {title}', taken, 'ms', floor=floor, aim=LIMIT_MS / 4)
+
+
+@pytest.mark.gui
+def test_millions_of_pixels(qapp: Any, compare: Any) -> None:
+    """What *Find* makes of 40 slices, into the labels and out again; a click's way, and ours."""
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((40, 1024, 1024), np.uint8))
+    target = LabelsTarget(
+        viewer,
+        image,
+        NoBridge(),  # type: ignore[arg-type]
+        Sessions(),
+        nullcontext,
+        *[lambda *_: None] * 3,
+    )
+    layer = target.ensure()
+    rows, columns = np.mgrid[:1024, :1024]
+    inside = (rows % 64 - 32) ** 2 + (columns % 64 - 32) ** 2 < 22**2
+    cells = np.where(inside, rows // 64 * 16 + columns // 64 + 1, 0)[None]
+    edits = (LabelEdit.between((z, 0, 0), 0 * cells, cells) for z in range(40))
+    step = Step('find', tuple(edit for edit in edits if edit is not None))
+    both = (step, step.inverse())
+
+    def by_index() -> None:
+        for one in both:
+            parts = [edit.indices() for edit in one.edits]
+            values = np.concatenate([edit.values() for edit in one.edits])
+            with layer.block_history():
+                layer.data_setitem(tuple(map(np.concatenate, zip(*parts, strict=True))), values)
+
+    def directly() -> None:
+        for one in both:
+            target.write(one)
+
+    compare(
+        f'{step.n_pixels / 1e6:.0f} million pixels into labels and out',
+        by_index,
+        directly,
+        rounds=5,
+        floor=5,
+    )
