@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from fakes import FakeSegmenter
-from pictures import CENTRES, iou, plane, stack
+from pictures import CENTRES, RADIUS, disc, iou, plane, stack
 
 from napari_mobilesam import Session
 from napari_mobilesam.as_python import as_python
@@ -55,6 +55,76 @@ def test_objects_are_segmented_one_by_one(image: Path) -> None:
         assert iou(found, found & disc) > 0.95
     assert session.segmentation.info(1).class_name == 'disc'
     assert session.segmentation.info(1).n_prompts == 1
+
+
+def test_objects_are_followed_found_and_refined_through_a_stack(image: Path) -> None:
+    discs = stack() > 100
+    session = Session.open(image, segmenter=FakeSegmenter())
+    row, column = CENTRES[1]
+    label = session.segment(points=[(2, row + 4, column)])
+    along, told = session.stack('z' if 'z' in session.picture.axes else 0), []
+    confidence = along.propagate([label], progress=lambda *done: told.append(done))
+    assert np.isfinite(confidence[label]).all()
+    assert told[-1] == (4, 4)
+    one = np.zeros_like(discs)
+    for z in range(5):
+        one[z] = discs[z] & disc(discs[z].shape, (row + 2 * z, column), 2 * RADIUS)
+        assert iou(session.labels[z] == label, one[z]) > 0.9
+    assert session.objects[0].bounds[0] == (0, 5)
+    assert session.objects[0].area == np.count_nonzero(session.labels == label)
+    assert sorted(along.find()) == [2, 3]
+    assert iou(session.labels > 0, discs) > 0.9
+    assert session.undo()
+    assert [record.label for record in session.objects] == [label]
+    assert session.undo()
+    assert np.unique(np.nonzero(session.labels)[0]).tolist() == [2]
+
+
+def test_a_correction_is_kept_and_its_neighbours_follow(image: Path) -> None:
+    session = Session.open(image, segmenter=FakeSegmenter())
+    row, column = CENTRES[1]
+    label = session.segment(points=[(0, row, column)])
+    along = session.stack()
+    along.propagate(first=0, last=2)
+    assert not session.labels[3:].any()
+    session.labels[1][:, column:] = 0
+    corrected = session.labels[1].copy()
+    along.propagate([label])
+    np.testing.assert_array_equal(session.labels[1], corrected)
+    assert (session.labels == label).any(axis=(1, 2)).all()
+
+
+def test_labels_of_another_program_are_refined(image: Path) -> None:
+    discs = stack() > 100
+    coarse = np.zeros(discs.shape, np.int32)
+    for label, (row, column) in enumerate(CENTRES, 7):
+        for z in range(5):
+            coarse[z][disc(discs[z].shape, (row + 2 * z, column), RADIUS - 4)] = label
+    session = Session.open(image, labels=coarse, segmenter=FakeSegmenter())
+    assert [record.label for record in session.objects] == [7, 8, 9]
+    assert session.objects[0].area == np.count_nonzero(coarse == 7)
+    assert session.stack().refine(slices=[1, 2]) == [7, 8, 9]
+    assert iou(coarse[1:3] > 0, discs[1:3]) < 0.55
+    assert iou(session.labels[1:3] > 0, discs[1:3]) > 0.85
+    np.testing.assert_array_equal(session.labels[0], coarse[0])
+    assert set(np.unique(session.labels)) == {0, 7, 8, 9}
+    assert session.undo()
+    np.testing.assert_array_equal(session.labels, coarse)
+
+
+def test_what_a_stack_cannot_do_is_told(image: Path) -> None:
+    session = annotated(image)
+    with pytest.raises(ValueError, match=r'expected one of the axes .* got y'):
+        session.stack('y')
+    with pytest.raises(ValueError, match=r'expected one of the axes .* got 1'):
+        session.stack(1)
+    along = session.stack()
+    with pytest.raises(ValueError, match=r'no objects \[9\]; there are \[1, 2, 3\]'):
+        along.propagate([9])
+    with pytest.raises(ValueError, match=r'slices from 0 to 4'):
+        along.propagate(first=2, last=5)
+    with pytest.raises(ValueError, match=r'axes'):
+        Session.open(plane(), segmenter=FakeSegmenter()).stack()
 
 
 def test_a_single_picture_box_negative_points_and_undo() -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_mobilesam.engine import (
     Making,
     OverlapRule,
+    PlacedMask,
     RecordChange,
     SegmentedObject,
     Session,
@@ -23,7 +24,6 @@ from napari_mobilesam.exchange.images import Picture
 from napari_mobilesam.exchange.session_file import SavedSession
 
 from .scripting import Session as Replayed
-from .scripting import place
 
 OnProgress = Callable[[int, int], object]
 
@@ -182,7 +182,7 @@ def _again(session: Replayed, step: Step) -> Step | None:
             score=prediction.candidates.score(how.candidate),
             model_digest=prediction.model_digest,
         )
-        placed = place(prompted.plane, patch.mask, patch.corner, new)
+        placed = PlacedMask.on_plane(prompted.plane, patch.mask, patch.corner, new)
         if before is not None:
             placed = replace(placed, clears=session.region(prompted.plane))
         plan = plan_commit(session.records, session.labels, [placed], rule, step.title)

@@ -50,6 +50,7 @@ from napari_mobilesam.exchange.views import segmentation_of
 if TYPE_CHECKING:
     import pandas
 
+    from .scripting_stack import Stack
 
 Point = Sequence[float]
 Overlap = Literal['keep', 'replace']
@@ -102,7 +103,10 @@ class Session:
         self._annotator = None if segmenter is None else Annotator(segmenter)
         self._mapping = mapping or IntensityMapping()
         self._labels = labels
-        self._objects = objects or engine.Session(int(labels.max()))
+        if objects is None:
+            objects = engine.Session()
+            objects.learn(engine.list_objects(labels).values())
+        self._objects = objects
         self._identity: ImageIdentity | None = None
         self._sources: dict[PlaneKey, PlaneSource] = {}
 
@@ -145,12 +149,10 @@ class Session:
             picture = open_image(image)
         else:
             picture = from_array(image, axes, scale, unit, rgb=rgb)
-        objects = None
         if isinstance(labels, str | Path):
             labels = load(labels, shape=picture.shape, axes=picture.axes).labels
         if labels is not None:
             labels = np.array(Segmentation(labels).labels, np.int32)
-            objects = engine.Session(int(labels.max()))
         return cls(
             picture,
             weights=weights,
@@ -158,7 +160,6 @@ class Session:
             device=device,
             mapping=mapping,
             labels=labels,
-            objects=objects,
         )
 
     @classmethod
@@ -327,7 +328,7 @@ class Session:
             model_digest=prediction.model_digest,
             mapping=source.mapping,
         )
-        placed = place(key, patch.mask, patch.corner, record)
+        placed = PlacedMask.on_plane(key, patch.mask, patch.corner, record)
         step = self._commit([placed], overlap)
         return step.changes[0].label if step is not None else 0
 
@@ -382,6 +383,35 @@ class Session:
         if progress is not None:
             progress(len(wanted), len(wanted))
         return ids
+
+    def stack(self, axis: int | str | None = None, at: tuple[int, ...] | None = None) -> Stack:
+        """Return the slices along an axis, to follow, find or refine objects through.
+
+        Parameters
+        ----------
+        axis : int or str, optional
+            The axis, by its number or its name; by default the last one before rows and columns.
+        at : tuple of int, optional
+            The place on all axes but rows and columns, of which that on `axis` does not matter; by
+            default 0.
+
+        Raises
+        ------
+        ValueError
+            If the image has no such axis.
+        """
+        from .scripting_stack import Stack
+
+        leading = len(self.shape) - 2
+        names = self._picture.axes
+        if axis is None:
+            axis = leading - 1
+        number = names.find(axis) if isinstance(axis, str) else axis
+        if not 0 <= number < leading:
+            raise ValueError(
+                f'expected one of the axes "{names[:leading]}" before rows and columns; got {axis}'
+            )
+        return Stack(self, self._key((0,) * leading if at is None else at), number)
 
     def remove(self, label: int) -> None:
         """Remove an object from the labels."""
@@ -487,7 +517,7 @@ class Session:
                 model_digest=annotator.segmenter.digest,
                 mapping=source.mapping,
             )
-            placed.append(place(key, mask, (rows.start, columns.start), record))
+            placed.append(PlacedMask.on_plane(key, mask, (rows.start, columns.start), record))
         return placed
 
     def source(
@@ -539,29 +569,3 @@ class Session:
         step.apply(self._labels)
         self._objects.push(step)
         return step
-
-
-def place(
-    key: PlaneKey, mask: NDArray[np.bool_], corner: tuple[int, int], record: SegmentedObject
-) -> PlacedMask:
-    """Put a mask of a plane at its place in labels of all axes.
-
-    Parameters
-    ----------
-    key : PlaneKey
-        The plane.
-    mask : ndarray of bool, shape (h, w)
-    corner : tuple of int
-        Row and column of the plane at which it begins.
-    record : SegmentedObject
-        What is to be recorded of it.
-    """
-    rows, columns = key.displayed
-    if rows > columns:
-        mask = mask.T
-    start, shape = [0] * key.ndim, [1] * key.ndim
-    for axis, position in zip(key.indexed, key.index, strict=True):
-        start[axis] = position
-    start[rows], start[columns] = corner
-    shape[min(rows, columns)], shape[max(rows, columns)] = mask.shape
-    return PlacedMask(tuple(start), mask.reshape(shape), record)

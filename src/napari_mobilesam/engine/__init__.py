@@ -58,7 +58,7 @@ from .session import Recorder, Session
 from .split import opposite_seed, split_mask
 from .stack_sample import StackSample
 from .store import EmbeddingStore
-from .survey import Survey
+from .survey import Survey, list_objects
 from .thumbnail import thumbnail
 from .tidy import TidyOptions, tidy, tidy_patch
 from .worker import Ticket, Worker, WorkerClosedError
@@ -117,6 +117,7 @@ __all__ = [
     'default_cache_folder',
     'embed_points',
     'fingerprint',
+    'list_objects',
     'mask_logits',
     'next_label',
     'opposite_seed',

@@ -14,6 +14,7 @@ from .draft import Draft
 from .edits import LabelEdit
 from .history import RecordChange, Step
 from .objects import PromptedPlane, SegmentedObject
+from .plane import PlaneKey
 from .regions import Region, intersection, shape_of, tight, union, within
 from .session import Session
 
@@ -62,6 +63,36 @@ class PlacedMask:
     mask: NDArray[np.bool_]
     record: SegmentedObject
     clears: Region | None = None
+
+    @classmethod
+    def on_plane(
+        cls,
+        key: PlaneKey,
+        mask: NDArray[np.bool_],
+        corner: tuple[int, int],
+        record: SegmentedObject,
+    ) -> PlacedMask:
+        """Put a mask of a plane at its place in labels of all of the image's axes.
+
+        Parameters
+        ----------
+        key : PlaneKey
+            The plane.
+        mask : ndarray of bool, shape (h, w)
+        corner : tuple of int
+            Row and column of the plane at which it begins.
+        record : SegmentedObject
+            What is to be recorded of it.
+        """
+        rows, columns = key.displayed
+        if rows > columns:
+            mask = mask.T
+        start, shape = [0] * key.ndim, [1] * key.ndim
+        for axis, position in zip(key.indexed, key.index, strict=True):
+            start[axis] = position
+        start[rows], start[columns] = corner
+        shape[min(rows, columns)], shape[max(rows, columns)] = mask.shape
+        return cls(tuple(start), mask.reshape(shape), record)
 
 
 def plan_commit(

@@ -16,6 +16,14 @@ from .regions import Region, union
 _TABLE = 2**22
 
 
+def list_objects(labels: Any) -> dict[int, SegmentedObject]:
+    """Find every object of labels at once, with its area and bounds; see `Survey`."""
+    whole = Survey(labels)
+    while not whole.advance(CancelToken()):
+        pass
+    return whole.found
+
+
 class Survey:
     """Find every object, with its area and bounds.
 
