@@ -12,7 +12,8 @@ from pictures import CENTRES, RADIUS, disc, iou, plane
 from qtpy.QtCore import Qt
 
 from mobile_sam.checkpoints import BUNDLED_NAME, bundled_path
-from napari_mobilesam.engine.encoding import BFLOAT16, FLOAT32, SamEncoding
+from napari_mobilesam.engine.devices import BFLOAT16, FLOAT32
+from napari_mobilesam.engine.encoding import SamEncoding
 from napari_mobilesam.widgets.options import Options
 
 pytestmark = pytest.mark.gui
@@ -28,7 +29,7 @@ def test_another_precision_then_no_memory(
     def precisions_of(device: str) -> tuple[str, ...]:
         return (FLOAT32, BFLOAT16) if device == ELSEWHERE else (FLOAT32,)
 
-    for where in ('napari_mobilesam.engine', 'napari_mobilesam.engine.segmenter'):
+    for where in ('napari_mobilesam.engine', 'napari_mobilesam.engine.sam_segmenter'):
         monkeypatch.setattr(f'{where}.precisions_of', precisions_of)
     full, encoded, encode = False, [], SamEncoding.start
 

@@ -189,7 +189,7 @@ def use_device(device: str, threads: int | None) -> tuple[str, str]:
     """Choose device and threads; return the device and a description of both."""
     import torch
 
-    from napari_mobilesam.engine.segmenter import choose_device
+    from napari_mobilesam.engine.devices import choose_device
 
     device = choose_device(device)
     try:

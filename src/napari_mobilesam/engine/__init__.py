@@ -13,10 +13,10 @@ from .candidates import Candidates, best_index
 from .classes import Classes, ObjectClass
 from .commit import LabelOverflowError, OverlapRule, next_label, paint_masks
 from .composite import Channel
+from .devices import choose_device, precisions_of
 from .disk import DiskInfo, DiskStore, default_cache_folder
 from .edits import LabelEdit
 from .embedding import Embedding
-from .encoding import precisions_of
 from .everything import (
     EverythingOptions,
     Progress,
@@ -53,7 +53,8 @@ from .planning import (
     plan_split,
 )
 from .prompts import PromptOutsidePlaneError, Prompts
-from .segmenter import SamSegmenter, Segmenter, choose_device
+from .sam_segmenter import SamSegmenter
+from .segmenter import Segmenter
 from .session import Recorder, Session
 from .split import opposite_seed, split_mask
 from .stack_sample import StackSample

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from .devices import BFLOAT16, FLOAT32
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -16,22 +18,6 @@ if TYPE_CHECKING:
 # Pictures in a pass. A graphics card is kept busy by a few at once; on a processor they only push
 # each other out of its caches (0.84 of the speed of one after the other).
 _BATCH = {'cpu': 1, 'mps': 2, 'cuda': 8}
-
-FLOAT32, BFLOAT16 = 'float32', 'bfloat16'
-
-
-def precisions_of(device: str) -> tuple[str, ...]:
-    """Return the precisions that are worth choosing on a device; the first is the exact one.
-
-    bfloat16 where the device computes with it, and has half as much to move: on NVIDIA graphics
-    cards from Ampere on. Processors turn it into float32 and back.
-    """
-    import torch
-
-    if not device.startswith('cuda') or not torch.cuda.is_available():
-        return (FLOAT32,)
-    capable = torch.cuda.get_device_capability(device) >= (8, 0)
-    return (FLOAT32, BFLOAT16) if capable else (FLOAT32,)
 
 
 class SamEncoding:

@@ -375,7 +375,7 @@ def test_fewer_objects_at_a_time_before_the_cpu_takes_over(
 def test_precision_is_part_of_the_key_and_ends_with_the_device(
     picture: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr('napari_mobilesam.engine.segmenter.precisions_of', lambda _: PRECISIONS)
+    monkeypatch.setattr('napari_mobilesam.engine.sam_segmenter.precisions_of', lambda _: PRECISIONS)
     source = PlaneSource(PlaneKey('image', (0, 1), ()), picture, rgb=True)
 
     def embed(precision: str, fail: Callable[[str], None] = nothing) -> Embedding:
