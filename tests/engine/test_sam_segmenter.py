@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from pictures import iou
+from tape import Tape
 
 from mobile_sam import SamPredictor, setup_model
 from mobile_sam.checkpoints import LoadedModel
+from mobile_sam.fast import forms
+from mobile_sam.fast.decoder import FastDecoder
+from mobile_sam.fast.recorded import RecordedDecoder
 from napari_mobilesam.engine import (
     Annotator,
     Cancelled,
@@ -187,6 +192,38 @@ def test_points_propose_what_is_good_of_a_click(
     token.cancel()
     with pytest.raises(Cancelled):
         list(segmenter.propose(embedding, points, 0.0, token))
+
+
+def test_a_recorded_decoder_gives_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+    loaded: LoadedModel,
+    segmenter: SamSegmenter,
+    embedding: Embedding,
+    picture: NDArray[np.uint8],
+) -> None:
+    """As on a graphics card, with two pictures in turn; see `mobile_sam.fast.recorded`."""
+    tape, plain = Tape(), forms.decoder_form
+
+    def recorded(model: Any) -> RecordedDecoder:
+        form = plain(model)
+        assert isinstance(form, FastDecoder)
+        return RecordedDecoder(form, tape.record)
+
+    monkeypatch.setattr(forms, 'decoder_form', recorded)
+    on_card = SamSegmenter(loaded, 'cpu')
+    other = segmenter.encode(255 - picture)
+    for turn in range(2):
+        for place in (embedding, other):
+            at = (40.3, 71.8 - turn)
+            found, expected = on_card.hover(place, at), segmenter.hover(place, at)
+            assert iou(found.mask(), expected.mask()) > 0.99
+            np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+            for prompts in CASES.values():
+                found, expected = on_card.decode(place, prompts), segmenter.decode(place, prompts)
+                np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+                np.testing.assert_allclose(found.logits, expected.logits, atol=1e-3)
+    assert len(tape.recorded) > 4
+    assert len(tape.played) > 20
 
 
 def test_T8_decoding_remembers_nothing(
