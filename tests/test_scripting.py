@@ -94,6 +94,17 @@ def test_a_correction_is_kept_and_its_neighbours_follow(image: Path) -> None:
     assert (session.labels == label).any(axis=(1, 2)).all()
 
 
+def test_the_slices_of_one_time_point_of_several() -> None:
+    session = Session.open(np.stack([stack(), stack()]), axes='tzyx', segmenter=FakeSegmenter())
+    row, column = CENTRES[1]
+    first = session.segment(points=[(0, 1, row + 2, column)])
+    second = session.segment(points=[(1, 2, row + 4, column)])
+    assert list(session.stack('z', at=(1, 0)).propagate()) == [second]
+    assert (session.labels[1] == second).any(axis=(1, 2)).all()
+    assert np.unique(np.nonzero(session.labels[0])[0]).tolist() == [1]
+    assert list(session.stack('t', at=(0, 1)).propagate()) == [first, second]
+
+
 def test_labels_of_another_program_are_refined(image: Path) -> None:
     discs = stack() > 100
     coarse = np.zeros(discs.shape, np.int32)

@@ -55,6 +55,7 @@ class Stack:
 
     def __init__(self, session: Session, key: PlaneKey, axis: int) -> None:
         self._session = session
+        self._key, self._axis = key, axis
         self._series = PlaneSeries(session.source(key), axis)
         self._slices = LabelSlices.of(session.labels, key, axis)
         scale = session.picture.scale
@@ -83,7 +84,7 @@ class Stack:
         Parameters
         ----------
         labels : iterable of int, optional
-            Which objects; by default all.
+            Which objects; by default all that are on these slices.
         first, last : int
             The slices to follow them on, both included; by default all.
         mode : {'agreement', 'box', 'mask', 'points'}
@@ -215,11 +216,20 @@ class Stack:
 
     def _records(self, labels: Iterable[int] | None) -> dict[int, SegmentedObject]:
         known = {record.label: record for record in self._session.objects}
-        wanted = list(known if labels is None else labels)
+        if labels is None:
+            return {label: record for label, record in known.items() if self._may_have(record)}
+        wanted = list(labels)
         missing = [label for label in wanted if label not in known]
         if missing:
             raise ValueError(f'there are no objects {missing}; there are {sorted(known)}')
         return {label: known[label] for label in wanted}
+
+    def _may_have(self, record: SegmentedObject) -> bool:
+        """Whether an object's bounds reach these slices."""
+        return all(
+            axis == self._axis or record.bounds[axis][0] <= place < record.bounds[axis][1]
+            for axis, place in zip(self._key.indexed, self._key.index, strict=True)
+        )
 
     def _made(self) -> SegmentedObject:
         """What is recorded of an object that the model made here."""
