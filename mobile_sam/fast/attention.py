@@ -150,10 +150,10 @@ class AmongTokens:
         """Treat queries that are projected already: `placed`, if there are, and `bare`."""
         q, k, v = (torch.unflatten(part, -1, (self._heads, -1)).transpose(1, 2) for part in parts)
         found = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        answer = self._block.self_attn.out_proj(found)
+        out = self._block.self_attn.out_proj
+        answer = F.linear(found, out.weight, out.bias)
         alone = self._block.skip_first_layer_pe
-        normed: Tensor = self._block.norm1(answer if alone else queries + answer)
-        return normed
+        return normed(self._block.norm1, answer if alone else queries + answer)
 
 
 class Together:
@@ -185,9 +185,13 @@ def think(
     mlp: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Add what tokens (B, n, C) took of the image, and do the block's MLP, or `mlp` for it."""
-    queries = block.norm2(queries + taken)
-    normed: Tensor = block.norm3(queries + (mlp or block.mlp)(queries))
-    return normed
+    queries = normed(block.norm2, queries + taken)
+    return normed(block.norm3, queries + (mlp or block.mlp)(queries))
+
+
+def normed(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    """Normalise as the module does; its call would take longer than the few numbers."""
+    return F.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
 
 
 def _scores(cells: Tensor, rows: Tensor, heads: int) -> Tensor:

@@ -27,6 +27,7 @@ from functools import partial
 from typing import TypeVar, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mobile_sam.modeling.common import MLP, LayerNorm2d, MLPBlock
@@ -245,8 +246,17 @@ class FastDecoder:
         def kernels(some: slice) -> Tensor:
             return self._kernels(wanted[:, 1:][:, some], masks[some])
 
-        scores = decoder.iou_prediction_head(wanted[:, 0])[:, masks.start : masks.stop]
+        scores = self._score(wanted[:, 0])[:, masks.start : masks.stop]
         return Attended(drawing, kernels, scores)
+
+    def _score(self, tokens: Tensor) -> Tensor:
+        """Predict the IoU of all masks from the token of the scores, (B, C)."""
+        head, x = self._decoder.iou_prediction_head, tokens
+        *hidden, last = (cast(nn.Linear, layer) for layer in head.layers)
+        for layer in hidden:
+            x = F.linear(x, layer.weight, layer.bias).relu_()
+        x = F.linear(x, last.weight, last.bias)
+        return x.sigmoid() if head.sigmoid_output else x
 
     def _folded(
         self, tokens: Tensor, image: ImageSide, dense: Tensor | None, rows: Tensor

@@ -35,12 +35,12 @@ from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mobile_sam.modeling.common import MLPBlock
 from mobile_sam.modeling.transformer import TwoWayAttentionBlock, TwoWayTransformer
 
-from .attention import AmongTokens, Heads, Together, think
+from .attention import AmongTokens, Heads, Together, normed, think
 from .crew import Crew
 from .linear import linear
 from .thin_cells import Between, FirstBlock, ImagePart, SecondBlock, ThinCells, first_look
@@ -261,7 +261,8 @@ class ThinTransformer:
 
         attention = answer2.attention
         keys2, values2 = _by_head(
-            [attention.k_proj(queries + tokens), attention.v_proj(queries)], answer2
+            [_projected(attention.k_proj, queries + tokens), _projected(attention.v_proj, queries)],
+            answer2,
         )
         wanted = queries.index_select(1, rows)
         (asked2,) = _by_head(self._ask[2](wanted + tokens.index_select(1, rows)), look2)
@@ -294,7 +295,7 @@ class ThinTransformer:
         looked = self._looked(last_look, range(len(image)))
         taken, sums, of_constant = looked.tensor_split([look2.width, looked.shape[-1] - 1], -1)
         taken = taken + _sums_of(sums, values) @ self._back2 + of_constant * self._back_constant2
-        wanted = self._norm(wanted + self._told(2, taken))
+        wanted = normed(self._norm, wanted + self._told(2, taken))
         upscaled = (values @ self._upscaling_of).flatten(1, 2)
         seen = [
             Seen(upscaled[prompt], [part[prompt] for part in cells])
@@ -369,6 +370,10 @@ class _SharedMLP:
 
         first, *others = self._crew.share(some, self._shares)
         return sum(others, first + self._bias)
+
+
+def _projected(layer: nn.Linear, x: Tensor) -> Tensor:
+    return F.linear(x, layer.weight, layer.bias)
 
 
 def _centred(x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,10 +42,9 @@ def best_index(scores: NDArray[np.floating]) -> int:
 
 def ranking(scores: NDArray[np.floating]) -> tuple[int, ...]:
     """Return all indices from the highest score to the lowest; equals as they are, NaN last."""
-    values = np.asarray(scores)
-    return tuple(
-        int(i) for i in np.argsort(-np.where(np.isnan(values), -np.inf, values), kind='stable')
-    )
+    # There are three or four: numpy takes ten times as long.
+    values = [-math.inf if math.isnan(score) else score for score in np.asarray(scores).tolist()]
+    return tuple(sorted(range(len(values)), key=values.__getitem__, reverse=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
