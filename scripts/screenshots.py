@@ -166,6 +166,10 @@ def take_stack(theme: str, width: int, folder: Path, factory: Any) -> None:
     viewer.screenshot(str(folder / f'stack-find-{theme}.png'), canvas_only=False, flash=False)
     panel.find.commit.click()
     wait(lambda: len(widget.controller.objects) > 1)
+    panel.below.click()
+    settle()
+    viewer.screenshot(str(folder / f'stack-strip-{theme}.png'), canvas_only=False, flash=False)
+    panel.below.click()
     viewer.dims.ndisplay = 3
     viewer.scene.camera.angles = (10, 30, 60)
     viewer.reset_view(margin=0.1)
