@@ -170,7 +170,9 @@ class Together:
     def __init__(self, layers: Sequence[nn.Linear], scale: float = 1.0) -> None:
         self._sizes = [layer.out_features for layer in layers]
         if layers:
-            self._weight = torch.cat([layer.weight.detach() for layer in layers]) * scale
+            weight = torch.cat([layer.weight.detach() for layer in layers]) * scale
+            # Few tokens take a quarter less time with weights that lie the other way round.
+            self._weight = weight.T.contiguous().T
             self._bias = torch.cat([layer.bias.detach() for layer in layers]) * scale
 
     def __call__(self, x: Tensor) -> list[Tensor]:

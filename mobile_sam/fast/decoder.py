@@ -277,7 +277,7 @@ class FastDecoder:
         assert self._thin is not None
         first = self._thin.first_step(seen, self._upscaling.first_bias)
         steps = [
-            (len(cells.weights), partial(first, bare, cells))
+            (len(cells.scale1), partial(first, bare, cells))
             for bare, cells in zip(image, seen.cells, strict=True)
         ]
         return Drawing(self._upscaling, self._crew, steps)

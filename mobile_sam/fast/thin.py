@@ -60,7 +60,7 @@ class Seen:
     Attributes
     ----------
     upscaled
-        (2 H n, 4c): B1 and A2 through the first step of the upscaling.
+        (2 H n, 4c): B1 and A2 through the first step of the upscaling, and c, in one head's rows.
     cells
         By part of the image.
     """
@@ -165,6 +165,9 @@ class ThinTransformer:
         with_constant = torch.cat([outs, self._constant]).T
         self._pairs2 = outs @ with_constant
         self._pairs2[:, -1] *= 2
+        # What is symmetrical is asked for once.
+        half = len(outs) // 2
+        self._pairs2[:half, half:-1] *= 2
         self._pairs2 = torch.unflatten(self._pairs2, 0, (2 * answering.heads, -1))
         self._asked_pairs2 = torch.unflatten(self._key2 @ with_constant, 0, head)
         back2 = torch.unflatten(with_constant.T @ self._value2.T, 1, head).transpose(0, 1)
@@ -275,12 +278,14 @@ class ThinTransformer:
             1,
         )
         crossed = _with((keys2 @ self._crossing).flatten(1, 2), values1)
-        products, offsets = _with(pairs[..., :-1], values), pairs[..., -1].contiguous()
+        # The weights of a head sum to one: all cells get a constant alike from one head's tokens.
+        heads, count = values1.shape[1:3]
+        constant = slice(heads * count, (heads + 1) * count)
+        products = _with(pairs[..., :-1], values)
+        products[..., constant] += pairs[..., -1:]
         steps2 = [
-            SecondBlock(*each, offset, channels, second.norm4.eps, self._constant_square)
-            for offset, each in zip(
-                offsets, zip(keys2, crossed, values, asked2, products, strict=True), strict=True
-            )
+            SecondBlock(*each, channels, second.norm4.eps, self._constant_square)
+            for each in zip(keys2, crossed, values, asked2, products, strict=True)
         ]
         cells: list[list[ThinCells]] = [[] for _ in image]
 
@@ -297,6 +302,7 @@ class ThinTransformer:
         taken = taken + _sums_of(sums, values) @ self._back2 + of_constant * self._back_constant2
         wanted = normed(self._norm, wanted + self._told(2, taken))
         upscaled = (values @ self._upscaling_of).flatten(1, 2)
+        upscaled[:, constant] += self._upscaled_constant
         seen = [
             Seen(upscaled[prompt], [part[prompt] for part in cells])
             for prompt in range(len(tokens))
@@ -310,11 +316,10 @@ class ThinTransformer:
 
         It is then to be had for some cells (rows) of a part of the image, and some columns.
         """
-        weight, offset = seen.upscaled.T.contiguous(), self._upscaled_constant
         constant = bias + self._first_step_offset
 
         def step(bare: ImagePart, cells: ThinCells, rows: slice | Tensor, columns: slice) -> Tensor:
-            own = linear(cells.weights[rows], weight[columns], offset[columns])
+            own = torch.mm(cells.weights[:, rows].T, seen.upscaled[:, columns])
             # Of all cells just the first position is wanted often: it lies together.
             known = bare.first if columns == self._quarter else bare.upscaled[:, columns]
             own.addcmul_(known[rows], cells.scale1[rows, None])

@@ -1,8 +1,9 @@
 """What the thin form does for the cells of the image: some of them, and one prompt, at a time.
 
-Formulas and shapes are those of `thin`. Cells are the last axis where they are only weighed, as
-torch's softmax is fast there. What tokens score the cells with are logarithms to the base of 2, for
-which their queries are scaled: exp2 takes a quarter of the time of torch's exp, which is MKL's.
+Formulas and shapes are those of `thin`. Cells are the last axis wherever they are weighed: torch's
+softmax is fast there, and nothing has to be turned. What tokens score the cells with are logarithms
+to the base of 2, for which their queries are scaled: exp2 takes a quarter of the time of torch's
+exp, which is MKL's.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-
-from .linear import linear
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +65,7 @@ class ThinCells:
     Attributes
     ----------
     weights
-        (N, 2 H n): D1 · W1 and W2.
+        (2 H n, N): D1 · W1 and W2.
     scale1, scale2
         D1 and D2, (N).
     """
@@ -78,10 +77,9 @@ class ThinCells:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Between:
-    """Some cells between the two blocks: D1 W1 in both layouts, and D1."""
+    """Some cells between the two blocks: D1 · W1 and D1."""
 
-    weights: Tensor  # (H n, N)
-    by_cell: Tensor  # (N, 2 H n), the second half still empty
+    weights: Tensor  # (2 H n, N), the second half still empty
     scale: Tensor
 
 
@@ -116,27 +114,27 @@ class FirstBlock:
     norm_eps: float
 
     def __call__(self, part: ImagePart) -> tuple[Between, Tensor]:
-        rows = self.keys.shape[0] * self.keys.shape[1]
-        shares = torch.bmm(self.keys, part.queries0).softmax(1).flatten(0, 1)  # W1
-        by_cell = shares.T.contiguous()
-        known = linear(by_cell, self.products)
-        square = (known[:, :rows] * by_cell).sum(1).add_(part.square1)
-        crossed = torch.bmm(self.values, part.answers1).flatten(0, 1)
-        square += crossed.mul_(shares).sum(0)
-        scale = _norm_scale(square, self.channels, self.norm_eps)
-        weights = shares.mul_(scale)
-        wide = weights.new_empty(len(scale), 2 * rows)
-        torch.mul(by_cell, scale[:, None], out=wide[:, :rows])
+        shape = (*self.keys.shape[:2], len(part.square1))
+        rows = shape[0] * shape[1]
+        # Both blocks' weights lie together from the start.
+        weights = part.square1.new_empty(2 * rows, shape[2])
+        shares = weights[:rows]
+        torch.softmax(torch.bmm(self.keys, part.queries0), 1, out=shares.view(shape))  # W1
+        crossed = torch.bmm(self.values, part.answers1).view(rows, -1)
+        crossed.addmm_(self.products[:rows], shares)
+        square = crossed.mul_(shares).sum(0).add_(part.square1)
 
         scores = torch.bmm(self.asked, part.keys1)
-        scores.view(rows, -1).add_(known[:, rows:].T)
+        scores.view(rows, -1).addmm_(self.products[rows:], shares)
+        scale = _norm_scale(square, self.channels, self.norm_eps)
+        shares.mul_(scale)
         scores.mul_(scale).baddbmm_(self.asked, part.encoded_keys1)
         highest = scores.amax(-1, keepdim=True)
         looked = scores.sub_(highest).exp2_()
         total = looked.sum(-1, keepdim=True)
-        sums = torch.unflatten(looked.view(rows, -1) @ weights.T, 0, scores.shape[:2])
+        sums = torch.unflatten(looked.view(rows, -1) @ shares.T, 0, shape[:2])
         taken = torch.bmm(looked.mul_(scale), part.values1)
-        return Between(weights, wide, scale), torch.cat([highest, total, taken, sums], -1)
+        return Between(weights, scale), torch.cat([highest, total, taken, sums], -1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,8 +151,10 @@ class SecondBlock:
         (2H, n, d): of both blocks.
     asked
         Queries of the last look, (H, r, d).
-    products, offset
-        (2 H n + H r, 2 H n): vectors and queries with vectors; and with c, twice for the vectors.
+    products
+        (2 H n + H r, 2 H n): vectors and queries with vectors. Those with c (of vectors, twice) are
+        in the columns of one head, whose weights sum to one. Those of B1 with A2 are there twice,
+        and nothing is read where A2 meets B1: what is wanted of vectors is symmetrical.
     channels, norm_eps, constant_square
         Of the norm, and |c|².
     """
@@ -164,46 +164,40 @@ class SecondBlock:
     values: Tensor
     asked: Tensor
     products: Tensor
-    offset: Tensor
     channels: int
     norm_eps: float
     constant_square: float
 
     def __call__(self, part: ImagePart, between: Between) -> tuple[ThinCells, Tensor]:
-        heads, count = self.keys.shape[:2]
-        rows, scale1 = heads * count, between.scale
+        shape = (*self.keys.shape[:2], len(part.square2))
+        rows, scale1, weights = shape[0] * shape[1], between.scale, between.weights
         scores = torch.bmm(self.keys, part.queries1).mul_(scale1)
         scores.baddbmm_(self.keys, part.encoded_queries1)
-        scores.view(rows, -1).addmm_(self.crossed, between.weights)
-        shares = scores.softmax(1).view(rows, -1)  # W2
-        by_cell = between.by_cell
-        # By way of a copy: torch takes three times as long to turn what it does not write in one.
-        by_cell[:, rows:] = shares.T.contiguous()
+        scores.view(rows, -1).addmm_(self.crossed, weights[:rows])
+        shares = weights[rows:]
+        torch.softmax(scores, 1, out=shares.view(shape))  # W2
 
-        known = linear(by_cell, self.products, self.offset)
-        square = (known[:, : 2 * rows] * by_cell).sum(1)
-        crossed = torch.bmm(self.values, part.answers2)
-        first = crossed[:heads].view(rows, -1).mul_(between.weights).sum(0)
-        first.add_(crossed[heads:].view(rows, -1).mul_(shares).sum(0))
-        # D1 · (2 S · c + D1 |S|² + the products of S with the sums)
-        square.add_(first.add_(part.offset2).addcmul_(scale1, part.square2).mul_(scale1)).add_(
-            self.constant_square
-        )
-        scale2 = _norm_scale(square, self.channels, self.norm_eps)
+        # D1 · the products of S with the sums, and the sums' own square
+        crossed = torch.bmm(self.values, part.answers2).view(2 * rows, -1).mul_(scale1)
+        crossed[:rows].addmm_(self.products[:rows], weights)
+        crossed[rows:].addmm_(self.products[rows : 2 * rows, rows:], shares)
+        square = crossed.mul_(weights).sum(0)
+        # D1 · (2 S · c + D1 |S|²) + |c|²
+        square.add_(torch.addcmul(part.offset2, scale1, part.square2).mul_(scale1))
+        scale2 = _norm_scale(square.add_(self.constant_square), self.channels, self.norm_eps)
 
         scores = torch.bmm(self.asked, part.keys2).mul_(scale1)
-        scores.view(-1, len(scale1)).add_(known[:, 2 * rows :].T)
+        scores.view(-1, shape[2]).addmm_(self.products[2 * rows :], weights)
         scores.mul_(scale2).baddbmm_(self.asked, part.encoded_keys2)
         highest = scores.amax(-1, keepdim=True)
         looked = scores.sub_(highest).exp2_()
         total = looked.sum(-1, keepdim=True)
         looked.mul_(scale2)
-        flat = looked.view(-1, len(scale1))
-        of_constant = flat.sum(1, keepdim=True)
-        sums = torch.cat([flat @ between.weights.T, flat @ shares.T, of_constant], 1)
+        sums = torch.unflatten(looked.view(-1, shape[2]) @ weights.T, 0, scores.shape[:2])
+        of_constant = looked.sum(-1, keepdim=True)
         taken = torch.bmm(looked.mul_(scale1), part.values2)
-        sums = torch.unflatten(sums, 0, scores.shape[:2])
-        return ThinCells(by_cell, scale1, scale2), torch.cat([highest, total, taken, sums], -1)
+        found = torch.cat([highest, total, taken, sums, of_constant], -1)
+        return ThinCells(weights, scale1, scale2), found
 
 
 def _norm_scale(square: Tensor, channels: int, eps: float) -> Tensor:
