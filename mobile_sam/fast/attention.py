@@ -171,13 +171,17 @@ class Together:
         self._sizes = [layer.out_features for layer in layers]
         if layers:
             weight = torch.cat([layer.weight.detach() for layer in layers]) * scale
-            # Few tokens take a quarter less time with weights that lie the other way round.
-            self._weight = weight.T.contiguous().T
+            self._weight = turned(weight)
             self._bias = torch.cat([layer.bias.detach() for layer in layers]) * scale
 
     def __call__(self, x: Tensor) -> list[Tensor]:
         """Map (B, n, C) to what each layer gives, (B, n, ·)."""
         return list(torch.split(F.linear(x, self._weight, self._bias), self._sizes, -1))
+
+
+def turned(weight: Tensor) -> Tensor:
+    """Copy a weight (M, K) so that it lies the other way round: a quarter faster for few tokens."""
+    return weight.T.contiguous().T
 
 
 def think(

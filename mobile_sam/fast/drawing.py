@@ -15,7 +15,6 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -86,9 +85,9 @@ class Drawing:
             return upscaling.centres(partial(part[1], slice(None)), kernels)
 
         coarse = torch.cat(self.crew.share(centres, self.steps), 1)
-        doubtful = in_doubt(coarse.view(len(kernels), *upscaling.shape)).flatten()
-        cells = doubtful.nonzero()[:, 0]
-        if len(cells) > _MOST * len(doubtful):
+        doubtful = in_doubt(coarse.view(len(kernels), *upscaling.shape).numpy())
+        cells = np.flatnonzero(doubtful)
+        if len(cells) > _MOST * doubtful.size:
             return self._full(kernels)
         pieces = coarse[:, :, None].expand(-1, -1, 16).contiguous()
         if len(cells):
@@ -96,19 +95,20 @@ class Drawing:
             members = self.crew.size if len(cells) >= _WORTH_SHARING else 1
             portion = -(-len(cells) // (members * _MULTIPLE)) * _MULTIPLE
             drawn = self.crew.share(
-                lambda some: self._pieces_of(some, kernels), torch.split(cells, portion)
+                lambda start: self._pieces_of(cells[start : start + portion], kernels),
+                range(0, len(cells), portion),
             )
-            pieces[:, cells] = torch.cat(drawn, 1) if len(drawn) > 1 else drawn[0]
+            pieces[:, torch.from_numpy(cells)] = torch.cat(drawn, 1) if len(drawn) > 1 else drawn[0]
         return upscaling.ordered(pieces.flatten(1))
 
-    def _pieces_of(self, cells: Tensor, kernels: Tensor) -> Tensor:
+    def _pieces_of(self, cells: NDArray[np.intp], kernels: Tensor) -> Tensor:
         """Draw all positions of some cells, by ascending index: (M, n, 16)."""
-        padded = F.pad(cells[None], (0, -len(cells) % _MULTIPLE), 'replicate')[0]
+        padded = np.append(cells, np.repeat(cells[-1:], -len(cells) % _MULTIPLE))
         starts = [0, *accumulate(count for count, _ in self.steps)]
-        bounds = torch.searchsorted(padded, padded.new_tensor(starts)).tolist()
+        bounds = np.searchsorted(padded, starts).tolist()
         quarters = torch.cat(
             [
-                step(padded[first:last] - start, slice(None))
+                step(torch.from_numpy(padded[first:last] - start), slice(None))
                 for (_, step), start, (first, last) in zip(
                     self.steps, starts, pairwise(bounds), strict=False
                 )
@@ -141,15 +141,15 @@ class Drawn:
     sketch = draw
 
 
-def in_doubt(coarse: Tensor) -> Tensor:
+def in_doubt(coarse: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Tell which cells need all of their positions, bool (h, w), from one logit each, (M, h, w).
 
-    On the processor; in numpy, as so few numbers cost torch more to call than to compare.
+    In numpy, as so few numbers cost torch more to call than to compare.
     """
-    logits = coarse.numpy()
-    highest, lowest = (_among_neighbours(logits, pick) for pick in (np.maximum, np.minimum))
+    highest, lowest = (_among_neighbours(coarse, pick) for pick in (np.maximum, np.minimum))
     margin = (highest - lowest) * np.float32(_SHARE) + np.float32(_MARGIN)
-    return torch.from_numpy(((highest >= -margin) & (lowest <= margin)).any(axis=0))
+    doubtful = (highest >= -margin) & (lowest <= margin)
+    return np.logical_or.reduce(doubtful)
 
 
 def _among_neighbours(x: NDArray[np.float32], pick: np.ufunc) -> NDArray[np.float32]:

@@ -35,12 +35,12 @@ from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mobile_sam.modeling.common import MLPBlock
 from mobile_sam.modeling.transformer import TwoWayAttentionBlock, TwoWayTransformer
 
-from .attention import AmongTokens, Heads, Together, normed, think
+from .attention import AmongTokens, Heads, Together, normed, think, turned
 from .crew import Crew
 from .linear import linear
 from .thin_cells import Between, FirstBlock, ImagePart, SecondBlock, ThinCells, first_look
@@ -149,11 +149,13 @@ class ThinTransformer:
             Together([heads.attention.q_proj], heads.scale * _BITS) for heads in self._from_image
         ]
         self._tell = [
-            (heads.attention.out_proj.weight.detach(), _bias_of_answer(heads, bias))
+            (turned(heads.attention.out_proj.weight.detach()), _bias_of_answer(heads, bias))
             for heads, bias in zip(self._from_image, (0 * bias1, bias1, bias2), strict=True)
         ]
         self._of_placed1 = Together([self._from_tokens[0].attention.k_proj, *self._among[1].placed])
         self._of_bare1 = Together([self._from_tokens[0].attention.v_proj, *self._among[1].bare])
+        self._of_placed2 = Together([answering.attention.k_proj])
+        self._of_bare2 = Together([answering.attention.v_proj])
         head = (answering.heads, -1)
         outs = torch.cat([gained_out1, out2])
         self._outs = outs
@@ -262,10 +264,8 @@ class ThinTransformer:
         taken = taken + _sums_of(sums, values1) @ self._back1
         queries = think(second, queries, self._told(1, taken), self._mlps[1])
 
-        attention = answer2.attention
         keys2, values2 = _by_head(
-            [_projected(attention.k_proj, queries + tokens), _projected(attention.v_proj, queries)],
-            answer2,
+            [*self._of_placed2(queries + tokens), *self._of_bare2(queries)], answer2
         )
         wanted = queries.index_select(1, rows)
         (asked2,) = _by_head(self._ask[2](wanted + tokens.index_select(1, rows)), look2)
@@ -375,10 +375,6 @@ class _SharedMLP:
 
         first, *others = self._crew.share(some, self._shares)
         return sum(others, first + self._bias)
-
-
-def _projected(layer: nn.Linear, x: Tensor) -> Tensor:
-    return F.linear(x, layer.weight, layer.bias)
 
 
 def _centred(x: Tensor) -> Tensor:
