@@ -98,7 +98,7 @@ class Drawing:
                 lambda start: self._pieces_of(cells[start : start + portion], kernels),
                 range(0, len(cells), portion),
             )
-            pieces[:, torch.from_numpy(cells)] = torch.cat(drawn, 1) if len(drawn) > 1 else drawn[0]
+            pieces.index_copy_(1, torch.from_numpy(cells), torch.cat(drawn, 1))
         return upscaling.ordered(pieces.flatten(1))
 
     def _pieces_of(self, cells: NDArray[np.intp], kernels: Tensor) -> Tensor:

@@ -51,6 +51,8 @@ S = TypeVar('S')
 MOST_TOKENS = 12
 # Scores of the cells are logarithms to the base of 2; see `thin_cells`.
 _BITS = log2(e)
+# Of hidden units of an MLP, in the share of each member.
+_GROUPS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -319,11 +321,11 @@ class ThinTransformer:
         constant = bias + self._first_step_offset
 
         def step(bare: ImagePart, cells: ThinCells, rows: slice | Tensor, columns: slice) -> Tensor:
-            own = torch.mm(cells.weights[:, rows].T, seen.upscaled[:, columns])
+            own = torch.mm(_some(cells.weights, rows, 1).T, seen.upscaled[:, columns])
             # Of all cells just the first position is wanted often: it lies together.
             known = bare.first if columns == self._quarter else bare.upscaled[:, columns]
-            own.addcmul_(known[rows], cells.scale1[rows, None])
-            return torch.addcmul(constant[columns], own, cells.scale2[rows, None])
+            own.addcmul_(_some(known, rows), _some(cells.scale1, rows)[:, None])
+            return torch.addcmul(constant[columns], own, _some(cells.scale2, rows)[:, None])
 
         return step
 
@@ -334,10 +336,9 @@ class ThinTransformer:
         these weigh, as one (H, n, 2 + ·): with the highest scores of all parts they add up.
         """
         found = torch.stack(self._crew.share(lambda part: torch.stack(look(part)), parts))
-        highest, total, sums = found[..., :1], found[..., 1:2], found[..., 2:]
-        weights = (highest - highest.amax(0)).exp2_()
-        weights /= (weights * total).sum(0)
-        return (weights * sums).sum(0)
+        highest, sums = found[..., :1], found[..., 1:]
+        sums = ((highest - highest.amax(0)).exp2_() * sums).sum(0)
+        return sums[..., 1:] / sums[..., :1]
 
     def _told(self, look: int, taken: Tensor) -> Tensor:
         """Give tokens (B, n, C) what they took in a look, (B, H, n, d)."""
@@ -347,34 +348,57 @@ class ThinTransformer:
 class _SharedMLP:
     """An MLP whose hidden units a crew shares: its weights are 4 MB, and reading them is the work.
 
+    Groups of hidden units are as many small products, which for a few tokens take a fifth less
+    time than one of all.
+
     Parameters
     ----------
     mlp
-        Its weights are read where they are.
+        Its weights are copied.
     crew
         Divides the hidden units.
     """
 
     def __init__(self, mlp: MLPBlock, crew: Crew) -> None:
         self._act, self._bias, self._crew = mlp.act, mlp.lin2.bias.detach(), crew
-        self._shares = list(
-            zip(
+        self._shares = [
+            (
+                _grouped(inwards).mT.contiguous(),
+                _grouped(bias[:, None]).mT.contiguous(),
+                _grouped(outwards).contiguous(),
+            )
+            for inwards, bias, outwards in zip(
                 mlp.lin1.weight.detach().chunk(crew.size),
                 mlp.lin1.bias.detach().chunk(crew.size),
-                mlp.lin2.weight.detach().chunk(crew.size, dim=1),
+                mlp.lin2.weight.detach().T.chunk(crew.size),
                 strict=True,
             )
-        )
+        ]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map (B, n, C) to the same shape."""
+        rows = x.flatten(0, 1)
 
         def some(share: tuple[Tensor, Tensor, Tensor]) -> Tensor:
             inwards, bias, outwards = share
-            return F.linear(self._act(F.linear(x, inwards, bias)), outwards)
+            hidden = torch.baddbmm(bias, rows.expand(len(inwards), -1, -1), inwards)
+            return torch.bmm(self._act(hidden), outwards).sum(0)
 
         first, *others = self._crew.share(some, self._shares)
-        return sum(others, first + self._bias)
+        return sum(others, first + self._bias).view(x.shape)
+
+
+def _grouped(units: Tensor) -> Tensor:
+    """Divide hidden units (h, ·) into groups, (G, h / G, ·), if they can be."""
+    groups = _GROUPS if len(units) % _GROUPS == 0 else 1
+    return torch.unflatten(units, 0, (groups, -1))
+
+
+def _some(x: Tensor, which: slice | Tensor, axis: int = 0) -> Tensor:
+    """Take some of an axis; by indices in a fifth of the time that indexing takes."""
+    if isinstance(which, Tensor):
+        return x.index_select(axis, which)
+    return x[which] if axis == 0 else x[:, which]
 
 
 def _centred(x: Tensor) -> Tensor:
