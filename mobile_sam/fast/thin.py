@@ -124,9 +124,10 @@ class ThinTransformer:
 
         # Projections of what the norms make of the cells: their gain goes into the weights.
         looking, answering, last = self._from_image[1], self._from_tokens[1], self._from_image[2]
+        scale = answering.scale * _BITS
         self._key1 = looking.attention.k_proj.weight.detach() * gain1
         self._value1 = looking.attention.v_proj.weight.detach() * gain1
-        self._query1 = answering.attention.q_proj.weight.detach() * gain1 * answering.scale
+        self._query1 = answering.attention.q_proj.weight.detach() * gain1 * scale
         self._key2 = last.attention.k_proj.weight.detach() * gain2
         self._value2 = last.attention.v_proj.weight.detach() * gain2
         self._first_step = first_step * gain2
@@ -141,7 +142,7 @@ class ThinTransformer:
             linear(
                 encoding + bias1, answering.attention.q_proj.weight, answering.attention.q_proj.bias
             )
-            * answering.scale
+            * scale
         )
         self._encoded_keys2 = last.columns(linear(encoding + bias2, last.attention.k_proj.weight))
 
@@ -200,7 +201,7 @@ class ThinTransformer:
         upscaled = linear(gained, self._first_step)
         return ImagePart(
             keys0=first.columns(linear(placed, first.attention.k_proj.weight)),
-            queries0=answer1.columns(queries0 * answer1.scale),
+            queries0=answer1.columns(queries0 * (answer1.scale * _BITS)),
             values0=first.rows(linear(cells, first.attention.v_proj.weight)),
             square1=(bare * bare).sum(1),
             answers1=answer1.columns(linear(bare, 2 * self._out1)),
