@@ -181,7 +181,9 @@ class FastDecoder:
             )
             self._thin = None
             if len(transformer.layers) == 2:
-                self._thin = ThinTransformer(transformer, encoding, self._upscaling.first, crew)
+                self._thin = ThinTransformer(
+                    transformer, encoding, self._upscaling.first, self._upscaling.first_bias, crew
+                )
             # On the device already: what is sent there in between cannot be recorded.
             self._rows = {
                 False: torch.tensor([0, 1], device=encoding.device),
@@ -210,7 +212,12 @@ class FastDecoder:
         )
 
     def attend(
-        self, image: ImageSide, sparse: Tensor, dense: Tensor | None, multimask: bool
+        self,
+        image: ImageSide,
+        sparse: Tensor,
+        dense: Tensor | None,
+        multimask: bool,
+        sketching: bool = False,
     ) -> Attended:
         """Let some prompts and the image see each other.
 
@@ -224,11 +231,18 @@ class FastDecoder:
             (B, C, h, w) from the prompt encoder where the prompts have masks, else None.
         multimask
             The candidates of each prompt, or its single unambiguous mask.
+        sketching
+            A mask of each prompt will be sketched: what that needs of any mask is done at once.
         """
-        return self._crew.run(lambda: self._attend(image, sparse, dense, multimask))
+        return self._crew.run(lambda: self._attend(image, sparse, dense, multimask, sketching))
 
     def _attend(
-        self, image: ImageSide, sparse: Tensor, dense: Tensor | None, multimask: bool
+        self,
+        image: ImageSide,
+        sparse: Tensor,
+        dense: Tensor | None,
+        multimask: bool,
+        sketching: bool,
     ) -> Attended:
         decoder = self._decoder
         tokens = torch.cat([self._own_tokens.expand(len(sparse), -1, -1), sparse], dim=1)
@@ -237,7 +251,8 @@ class FastDecoder:
         rows = self._rows[multimask]
         drawing: Sequence[Callable[[], Drawing]]
         if self._thin is not None and dense is None and tokens.shape[1] <= MOST_TOKENS:
-            wanted, seen = self._thin(tokens, image.parts, rows)
+            also = self._upscaling.centres if sketching else None
+            wanted, seen = self._thin(tokens, image.parts, rows, also)
             drawing = [partial(self._thin_drawing, image.parts, one) for one in seen]
         else:
             wanted, cells = self._folded(tokens, image, dense, rows)
@@ -275,12 +290,11 @@ class FastDecoder:
 
     def _thin_drawing(self, image: list[ImagePart], seen: Seen) -> Drawing:
         assert self._thin is not None
-        first = self._thin.first_step(seen, self._upscaling.first_bias)
         steps = [
-            (len(cells.scale1), partial(first, bare, cells))
+            (len(cells.scale1), self._thin.first_step(seen, bare, cells))
             for bare, cells in zip(image, seen.cells, strict=True)
         ]
-        return Drawing(self._upscaling, self._crew, steps)
+        return Drawing(self._upscaling, self._crew, steps, seen.also)
 
     def _folded_drawing(self, cells: Tensor) -> Drawing:
         upscaling = self._upscaling

@@ -8,9 +8,8 @@ cell or one of its neighbours is near the threshold, or of the other sign.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -19,10 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .crew import Crew
-from .upscaling import Upscaling
-
-#: Gives the first step of the upscaling of some cells (a slice or indices), some of its columns.
-FirstStep = Callable[[slice | Tensor, slice], Tensor]
+from .upscaling import FirstStep, Upscaling
 
 # A cell is on one side with all of its positions if it and its neighbours are, by so many logits
 # and a share of what they differ by. Of 288 masks that the bundled checkpoint drew on validation
@@ -48,11 +44,14 @@ class Drawing:
         Shares the cells; called within or outside of its `run`.
     steps
         By part of the image, the number of its cells and their first step.
+    centres
+        By part, what `Upscaling.centres` gives, if it is known already.
     """
 
     upscaling: Upscaling
     crew: Crew
     steps: Sequence[tuple[int, FirstStep]]
+    centres: Sequence[Tensor] = ()
 
     def full(self, kernels: Tensor) -> Tensor:
         """Draw all of the logits, (M, 4h, 4w), with kernels (M, c)."""
@@ -80,11 +79,10 @@ class Drawing:
 
     def _sketch(self, kernels: Tensor) -> Tensor:
         upscaling = self.upscaling
-
-        def centres(part: tuple[int, FirstStep]) -> Tensor:
-            return upscaling.centres(partial(part[1], slice(None)), kernels)
-
-        coarse = torch.cat(self.crew.share(centres, self.steps), 1)
+        centres = self.centres or self.crew.share(
+            upscaling.centres, [step for _, step in self.steps]
+        )
+        coarse = torch.cat([kernels @ features.T for features in centres], 1)
         doubtful = in_doubt(coarse.view(len(kernels), *upscaling.shape).numpy())
         cells = np.flatnonzero(doubtful)
         if len(cells) > _MOST * doubtful.size:

@@ -37,7 +37,14 @@ class DecoderForm(Protocol):
     def image_side(self, features: Tensor) -> Any:
         """Prepare an embedding (C, h, w)."""
 
-    def attend(self, image: Any, sparse: Tensor, dense: Tensor | None, multimask: bool) -> Prompted:
+    def attend(
+        self,
+        image: Any,
+        sparse: Tensor,
+        dense: Tensor | None,
+        multimask: bool,
+        sketching: bool = False,
+    ) -> Prompted:
         """Decode a few prompts; see `FastDecoder.attend`."""
 
     def together(self, work: Callable[[], T]) -> T:
@@ -72,7 +79,14 @@ class PlainDecoder:
         return features[None]
 
     @torch.no_grad()
-    def attend(self, image: Tensor, sparse: Tensor, dense: Tensor | None, multimask: bool) -> Drawn:
+    def attend(
+        self,
+        image: Tensor,
+        sparse: Tensor,
+        dense: Tensor | None,
+        multimask: bool,
+        sketching: bool = False,
+    ) -> Drawn:
         """Decode, and draw everything."""
         encoder = self._model.prompt_encoder
         if dense is None:

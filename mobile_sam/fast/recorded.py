@@ -80,9 +80,14 @@ class RecordedDecoder:
 
     @torch.inference_mode()
     def attend(
-        self, image: ImageSide, sparse: Tensor, dense: Tensor | None, multimask: bool
+        self,
+        image: ImageSide,
+        sparse: Tensor,
+        dense: Tensor | None,
+        multimask: bool,
+        sketching: bool = False,
     ) -> Attended | Drawn:
-        """Decode a few prompts; see `FastDecoder.attend`."""
+        """Decode a few prompts; see `FastDecoder.attend`. All is drawn, also for sketching."""
         if len(sparse) > PROMPTS_AT_ONCE:
             return self._decoder.attend(image, sparse, dense, multimask)
         self._bring(image)

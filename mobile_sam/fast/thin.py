@@ -44,6 +44,7 @@ from .attention import AmongTokens, Heads, Together, normed, think, turned
 from .crew import Crew
 from .linear import linear
 from .thin_cells import Between, FirstBlock, ImagePart, SecondBlock, ThinCells, first_look
+from .upscaling import FirstStep
 
 S = TypeVar('S')
 
@@ -65,10 +66,13 @@ class Seen:
         (2 H n, 4c): B1 and A2 through the first step of the upscaling, and c, in one head's rows.
     cells
         By part of the image.
+    also
+        What else was done with each part at once.
     """
 
     upscaled: Tensor
     cells: list[ThinCells]
+    also: list[Tensor]
 
 
 class ThinTransformer:
@@ -80,14 +84,19 @@ class ThinTransformer:
         Its weights are read.
     encoding
         (N, C): positional encoding of the cells.
-    first_step
-        (4c, C): weight of the first step of the upscaling.
+    first_step, first_bias
+        (4c, C) and (4c): weight and bias of the first step of the upscaling.
     crew
         Shares the cells.
     """
 
     def __init__(
-        self, transformer: TwoWayTransformer, encoding: Tensor, first_step: Tensor, crew: Crew
+        self,
+        transformer: TwoWayTransformer,
+        encoding: Tensor,
+        first_step: Tensor,
+        first_bias: Tensor,
+        crew: Crew,
     ) -> None:
         self._crew = crew
         self._blocks = [cast(TwoWayAttentionBlock, layer) for layer in transformer.layers]
@@ -133,8 +142,8 @@ class ThinTransformer:
         self._first_step = first_step * gain2
         self._quarter = slice(0, len(first_step) // 4)
         self._upscaled_constant = (self._constant @ self._first_step.T)[0]
-        # What the second norm's bias adds behind the first step of the upscaling, (4c).
-        self._first_step_offset = first_step @ bias2
+        # What all cells get behind the first step of the upscaling, (4c).
+        self._first_bias = first_bias + first_step @ bias2
         self._encoded_keys1 = looking.columns(
             linear(encoding + bias1, looking.attention.k_proj.weight)
         )
@@ -221,9 +230,16 @@ class ThinTransformer:
         )
 
     def __call__(
-        self, tokens: Tensor, image: list[ImagePart], rows: Tensor
+        self,
+        tokens: Tensor,
+        image: list[ImagePart],
+        rows: Tensor,
+        also: Callable[[FirstStep], Tensor] | None = None,
     ) -> tuple[Tensor, list[Seen]]:
         """Let tokens (B, n, C) and an image see each other.
+
+        What is `also` to be done with each part of the image, for each prompt, is done while it is
+        at hand, and without another meeting of the crew.
 
         Returns
         -------
@@ -290,7 +306,11 @@ class ThinTransformer:
             SecondBlock(*each, channels, second.norm4.eps, self._constant_square)
             for each in zip(keys2, crossed, values, asked2, products, strict=True)
         ]
+        upscaled = (values @ self._upscaling_of).flatten(1, 2)
+        upscaled[:, constant] += self._upscaled_constant
+        seen = [Seen(one, [], []) for one in upscaled]
         cells: list[list[ThinCells]] = [[] for _ in image]
+        done: list[list[Tensor]] = [[] for _ in image]
 
         def last_look(number: int) -> list[Tensor]:
             found = [
@@ -298,35 +318,30 @@ class ThinTransformer:
                 for step, state in zip(steps2, between[number], strict=True)
             ]
             cells[number].extend(state for state, _ in found)
+            if also is not None:
+                for one, (state, _) in zip(seen, found, strict=True):
+                    done[number].append(also(self.first_step(one, image[number], state)))
             return [looked for _, looked in found]
 
         looked = self._looked(last_look, range(len(image)))
         taken, sums, of_constant = looked.tensor_split([look2.width, looked.shape[-1] - 1], -1)
         taken = taken + _sums_of(sums, values) @ self._back2 + of_constant * self._back_constant2
         wanted = normed(self._norm, wanted + self._told(2, taken))
-        upscaled = (values @ self._upscaling_of).flatten(1, 2)
-        upscaled[:, constant] += self._upscaled_constant
-        seen = [
-            Seen(upscaled[prompt], [part[prompt] for part in cells])
-            for prompt in range(len(tokens))
-        ]
+        for prompt, one in enumerate(seen):
+            one.cells.extend(part[prompt] for part in cells)
+            one.also.extend(part[prompt] for part in done if part)
         return wanted, seen
 
-    def first_step(
-        self, seen: Seen, bias: Tensor
-    ) -> Callable[[ImagePart, ThinCells, slice | Tensor, slice], Tensor]:
-        """Prepare the first step of the upscaling, with its bias (4c), for what a prompt left.
+    def first_step(self, seen: Seen, bare: ImagePart, cells: ThinCells) -> FirstStep:
+        """Return the first step of the upscaling of a part of the image, for what a prompt left."""
 
-        It is then to be had for some cells (rows) of a part of the image, and some columns.
-        """
-        constant = bias + self._first_step_offset
-
-        def step(bare: ImagePart, cells: ThinCells, rows: slice | Tensor, columns: slice) -> Tensor:
+        def step(rows: slice | Tensor, columns: slice) -> Tensor:
             own = torch.mm(_some(cells.weights, rows, 1).T, seen.upscaled[:, columns])
             # Of all cells just the first position is wanted often: it lies together.
             known = bare.first if columns == self._quarter else bare.upscaled[:, columns]
             own.addcmul_(_some(known, rows), _some(cells.scale1, rows)[:, None])
-            return torch.addcmul(constant[columns], own, _some(cells.scale2, rows)[:, None])
+            constant = self._first_bias[columns]
+            return torch.addcmul(constant, own, _some(cells.scale2, rows)[:, None])
 
         return step
 

@@ -13,6 +13,9 @@ from mobile_sam.modeling.common import LayerNorm2d
 
 from .linear import linear
 
+#: Gives the first step of the upscaling of some cells (a slice or indices), some of its columns.
+FirstStep = Callable[[slice | Tensor, slice], Tensor]
+
 # Cells at a time: the 16 pixels of each, with 32 channels, take 2 MB together.
 _CELLS_AT_ONCE = 1024
 
@@ -67,20 +70,11 @@ class Upscaling:
             torch.mm(kernels, pixels.T, out=found[:, 16 * start : 16 * stop])
         return found
 
-    def centres(self, step: Callable[[slice], Tensor], kernels: Tensor) -> Tensor:
-        """Return logits (M, N) of N cells, of each the pixel next to its centre: row 1, column 1.
-
-        Parameters
-        ----------
-        step
-            Gives some columns of the first transposed convolution of all of them.
-        kernels
-            (M, c').
-        """
-        width = kernels.shape[1]
-        quarter = step(slice(0, len(self._norm.weight)))
-        pixels = self._refine(quarter, slice(3 * width, 4 * width))
-        return kernels @ pixels.T
+    def centres(self, step: FirstStep) -> Tensor:
+        """Return features (N, c') of all cells, at the pixel next to the centre, row 1 column 1."""
+        width = len(self._second) // 4
+        quarter = step(slice(None), slice(0, len(self._norm.weight)))
+        return self._refine(quarter, slice(3 * width, 4 * width))
 
     def _refine(self, quarters: Tensor, columns: slice) -> Tensor:
         """Do what comes between the first transposed convolution and the kernels."""

@@ -86,7 +86,7 @@ class SamDecoding:
         import torch
 
         with torch.inference_mode():
-            found = next(self._attend(embedding, [prompts]))[1]
+            found = next(self._attend(embedding, [prompts], sketching=True))[1]
             scores = found.scores[0].float().cpu().numpy()
             order = ranking(scores)
             chosen = order[rank % len(order)]
@@ -119,7 +119,9 @@ class SamDecoding:
             for logits, quality in zip(masks, scores, strict=True)
         ]
 
-    def _attend(self, embedding: Embedding, objects: list[Prompts]) -> Iterator[tuple[int, Any]]:
+    def _attend(
+        self, embedding: Embedding, objects: list[Prompts], sketching: bool = False
+    ) -> Iterator[tuple[int, Any]]:
         """Let objects with prompts of the same kinds meet the picture, a few at a time."""
         from mobile_sam.fast.decoder import PROMPTS_AT_ONCE
 
@@ -127,7 +129,7 @@ class SamDecoding:
         for first in range(0, len(objects), PROMPTS_AT_ONCE):
             some = objects[first : first + PROMPTS_AT_ONCE]
             sparse, dense = self._encode(embedding, some)
-            yield first, self._form.attend(side, sparse, dense, some[0].ambiguous)
+            yield first, self._form.attend(side, sparse, dense, some[0].ambiguous, sketching)
 
     def _encode(self, embedding: Embedding, objects: list[Prompts]) -> tuple[Any, Any]:
         import torch

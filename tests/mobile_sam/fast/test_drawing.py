@@ -31,7 +31,7 @@ def features(model: Sam) -> Tensor:
     return FastTinyViT(model.image_encoder)(pixels)[0]
 
 
-def attended(model: Sam, features: Tensor, members: int = 1) -> Attended:
+def attended(model: Sam, features: Tensor, members: int = 1, sketching: bool = False) -> Attended:
     fast = FastDecoder(model.prompt_encoder, model.mask_decoder, Crew(members))
     with torch.inference_mode():
         sparse, _ = model.prompt_encoder(
@@ -39,7 +39,7 @@ def attended(model: Sam, features: Tensor, members: int = 1) -> Attended:
             boxes=None,
             masks=None,
         )
-        return fast.attend(fast.image_side(features), sparse, None, True)
+        return fast.attend(fast.image_side(features), sparse, None, True, sketching)
 
 
 def test_sketch_has_the_same_contours(model: Sam, features: Tensor) -> None:
@@ -62,6 +62,19 @@ def test_a_crew_sketches_the_same(model: Sam, features: Tensor) -> None:
     one, three = (attended(model, features, members) for members in (1, 3))
     for prompt in range(len(POINTS)):
         torch.testing.assert_close(one.sketch(prompt), three.sketch(prompt), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('members', [1, 2])
+def test_a_sketch_that_was_known_of_before_is_the_same(
+    model: Sam, features: Tensor, members: int
+) -> None:
+    expected = attended(model, features, members)
+    begun = attended(model, features, members, sketching=True)
+    assert torch.equal(begun.scores, expected.scores)
+    for prompt in range(len(POINTS)):
+        assert torch.equal(begun.sketch(prompt), expected.sketch(prompt))
+        assert torch.equal(begun.sketch(prompt, [1]), expected.sketch(prompt, [1]))
+        assert torch.equal(begun.draw(prompt), expected.draw(prompt))
 
 
 def test_where_all_is_in_doubt_all_is_drawn(small_sam: Sam) -> None:
