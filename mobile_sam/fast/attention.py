@@ -138,6 +138,7 @@ class AmongTokens:
         if block.skip_first_layer_pe:
             self.placed, self.bare = [], [*self.placed, *self.bare]
         self._of_placed, self._of_bare = Together(self.placed), Together(self.bare)
+        self._out = Together([attention.out_proj])
 
     def __call__(self, queries: Tensor, tokens: Tensor) -> Tensor:
         """Treat queries (B, n, C), with the encoding `tokens`; the same shape."""
@@ -150,8 +151,7 @@ class AmongTokens:
         """Treat queries that are projected already: `placed`, if there are, and `bare`."""
         q, k, v = (torch.unflatten(part, -1, (self._heads, -1)).transpose(1, 2) for part in parts)
         found = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        out = self._block.self_attn.out_proj
-        answer = F.linear(found, out.weight, out.bias)
+        (answer,) = self._out(found)
         alone = self._block.skip_first_layer_pe
         return normed(self._block.norm1, answer if alone else queries + answer)
 
