@@ -308,8 +308,8 @@ class PromptLayers:
     def _remove(self, layer: Any, numbers: Any) -> None:
         if len(numbers):
             with self._quietly():
-                layer.selected_data = {int(number) for number in numbers}
-                layer.remove_selected()
+                # Not by way of the selection, with which napari takes 6 ms more.
+                layer.remove([int(number) for number in numbers])
 
     def put(self, key: PlaneKey, prompts: Prompts) -> None:
         """Place these prompts on a plane, as they were drawn, instead of those that are there."""
