@@ -192,8 +192,10 @@ class ThinTransformer:
 
     def image(self, cells: Tensor, width: int) -> list[ImagePart]:
         """Prepare the cells (N, C) of an image, by part of whole rows of so many cells."""
-        rows = -(-len(cells) // (width * self._crew.size))
-        parts = [slice(at, at + rows * width) for at in range(0, len(cells), rows * width)]
+        parts = [
+            slice(rows.start * width, rows.stop * width)
+            for rows in self._crew.divided(len(cells) // width)
+        ]
         return self._crew.share(lambda part: self._part(cells, part), parts)
 
     def _part(self, cells: Tensor, part: slice) -> ImagePart:
@@ -377,18 +379,15 @@ class _SharedMLP:
 
     def __init__(self, mlp: MLPBlock, crew: Crew) -> None:
         self._act, self._bias, self._crew = mlp.act, mlp.lin2.bias.detach(), crew
+        inwards, bias = mlp.lin1.weight.detach(), mlp.lin1.bias.detach()[:, None]
+        outwards = mlp.lin2.weight.detach().T
         self._shares = [
             (
-                _grouped(inwards).mT.contiguous(),
-                _grouped(bias[:, None]).mT.contiguous(),
-                _grouped(outwards).contiguous(),
+                _grouped(inwards[units]).mT.contiguous(),
+                _grouped(bias[units]).mT.contiguous(),
+                _grouped(outwards[units]).contiguous(),
             )
-            for inwards, bias, outwards in zip(
-                mlp.lin1.weight.detach().chunk(crew.size),
-                mlp.lin1.bias.detach().chunk(crew.size),
-                mlp.lin2.weight.detach().T.chunk(crew.size),
-                strict=True,
-            )
+            for units in crew.divided(len(inwards))
         ]
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -17,6 +17,21 @@ def test_parts_are_shared_in_order(size: int) -> None:
     ]
 
 
+@pytest.mark.parametrize('size', [1, 2, 3, 4])
+@pytest.mark.parametrize('count', [1, 2, 5, 8, 40, 64])
+def test_things_are_divided_with_most_of_them_for_the_leader(size: int, count: int) -> None:
+    parts = Crew(size).divided(count)
+    assert [number for part in parts for number in range(count)[part]] == list(range(count))
+    sizes = [part.stop - part.start for part in parts]
+    assert len(sizes) <= size
+    assert min(sizes) > 0
+    assert max(sizes) == sizes[0] <= -(-count // size) * 1.1
+
+
+def test_two_divide_the_rows_of_an_image() -> None:
+    assert Crew(2).divided(64) == [slice(0, 34), slice(34, 64)]
+
+
 def test_each_member_is_a_thread_with_one_of_torch_and_the_caller_keeps_his() -> None:
     crew, before = Crew(2), torch.get_num_threads()
     together = threading.Barrier(2, timeout=30)
