@@ -27,7 +27,6 @@ from functools import partial
 from typing import TypeVar, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mobile_sam.modeling.common import MLP, LayerNorm2d, MLPBlock
@@ -35,7 +34,7 @@ from mobile_sam.modeling.mask_decoder import MaskDecoder
 from mobile_sam.modeling.prompt_encoder import PromptEncoder
 from mobile_sam.modeling.transformer import Attention, TwoWayAttentionBlock, TwoWayTransformer
 
-from .attention import AmongTokens, ImageFromTokens, TokensFromImage, think
+from .attention import AmongTokens, ImageFromTokens, Together, TokensFromImage, think
 from .crew import Crew
 from .drawing import Drawing
 from .linear import linear
@@ -191,6 +190,10 @@ class FastDecoder:
                     [0, *range(2, 1 + mask_decoder.num_mask_tokens)], device=encoding.device
                 ),
             }
+            self._quality = [
+                Together([cast(nn.Linear, layer)])
+                for layer in mask_decoder.iou_prediction_head.layers
+            ]
             self._kernels = _Kernels(mask_decoder.output_hypernetworks_mlps)
             self._own_tokens = torch.cat(
                 [mask_decoder.iou_token.weight, mask_decoder.mask_tokens.weight]
@@ -266,12 +269,12 @@ class FastDecoder:
 
     def _score(self, tokens: Tensor) -> Tensor:
         """Predict the IoU of all masks from the token of the scores, (B, C)."""
-        head, x = self._decoder.iou_prediction_head, tokens
-        *hidden, last = (cast(nn.Linear, layer) for layer in head.layers)
+        *hidden, last = self._quality
         for layer in hidden:
-            x = F.linear(x, layer.weight, layer.bias).relu_()
-        x = F.linear(x, last.weight, last.bias)
-        return x.sigmoid() if head.sigmoid_output else x
+            (tokens,) = layer(tokens)
+            tokens.relu_()
+        (scores,) = last(tokens)
+        return scores.sigmoid() if self._decoder.iou_prediction_head.sigmoid_output else scores
 
     def _folded(
         self, tokens: Tensor, image: ImageSide, dense: Tensor | None, rows: Tensor

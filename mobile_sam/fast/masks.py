@@ -11,10 +11,11 @@ numpy only: the engine needs this without a model too.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 # The decoder's logits have a quarter of the side of the model's square.
 _STRIDE = 4
@@ -84,7 +85,10 @@ class Upscaler:
         rows, columns = self._rows, self._columns
         over = logits > threshold
         # Tiles beside the rectangle of these logits are known to be empty.
-        down, across = rows.near(over.any(axis=1)), columns.near(over.any(axis=0))
+        down, across = (
+            axis.near(np.logical_or.reduce(over, across))
+            for axis, across in ((rows, 1), (columns, 0))
+        )
         if down.start == down.stop or across.start == across.stop:
             return slice(0, 0), slice(0, 0), np.zeros((0, 0), bool)
         by_row, by_column = rows.support[down], columns.support[across]
@@ -135,15 +139,17 @@ class _Tiles:
         self.weights = np.zeros((len(starts), self.size, width), np.float32)
         for step in range(3):
             self.weights[tile, offset, reach + step] = weights[:, step]
+        # As lists: bisect finds a number in them sooner than numpy does.
+        self._starts, self._ends = self.support[:, 0].tolist(), self.support[:, -1].tolist()
 
-    def near(self, over: ArrayLike) -> slice:
+    def near(self, over: NDArray[np.bool_]) -> slice:
         """Find the tiles that depend on any of some logits, (side,), and those in between."""
-        found = np.flatnonzero(over)
-        if not found.size:
+        first = int(over.argmax())
+        if not over[first]:
             return slice(0, 0)
-        first = int(np.searchsorted(self.support[:, -1], found[0]))
-        last = int(np.searchsorted(self.support[:, 0], found[-1], 'right'))
-        return slice(min(first, last), last)
+        last = len(over) - 1 - int(over[::-1].argmax())
+        stop = bisect_right(self._starts, last)
+        return slice(min(bisect_left(self._ends, first), stop), stop)
 
 
 def bilinear_taps(
