@@ -29,7 +29,7 @@ _MOST = 4
 # Seconds in which a member looks for its next part before it sleeps. Between two stages the leader
 # is alone for half a millisecond, and to wake a processor that has gone to sleep takes a tenth.
 _AWAKE = 0.001
-# The leader's part is larger by one in so many: a tenth of a millisecond of a look's two.
+# The leader's part is larger by one in so many.
 _HEAD_START = 16
 
 
@@ -70,9 +70,12 @@ class Crew:
     def divided(self, count: int) -> list[slice]:
         """Divide so many things into a part for each, the leader's being the largest.
 
-        The others begin later, by the time that it takes to wake them, and are then waited for.
+        The others begin later, by the time that it takes to wake them, and would be waited for.
+        Parts that are no power of 2 are welcome besides: the rows of arrays then lie where one does
+        not drive the other out of the cache.
         """
-        first = min(count, -(-count // self.size) + count // self.size // _HEAD_START)
+        each = -(-count // self.size)
+        first = min(count, each + round(each / _HEAD_START))
         each = -(-(count - first) // max(1, self.size - 1))
         starts = [0, *range(first, count, max(1, each))]
         return [slice(*bounds) for bounds in pairwise([*starts, count])]

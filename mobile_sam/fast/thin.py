@@ -381,13 +381,18 @@ class _SharedMLP:
         self._act, self._bias, self._crew = mlp.act, mlp.lin2.bias.detach(), crew
         inwards, bias = mlp.lin1.weight.detach(), mlp.lin1.bias.detach()[:, None]
         outwards = mlp.lin2.weight.detach().T
+        groups = _GROUPS if len(inwards) % _GROUPS == 0 else 1
+
+        def grouped(units: Tensor, part: slice) -> Tensor:
+            return torch.unflatten(units[part.start * groups : part.stop * groups], 0, (groups, -1))
+
         self._shares = [
             (
-                _grouped(inwards[units]).mT.contiguous(),
-                _grouped(bias[units]).mT.contiguous(),
-                _grouped(outwards[units]).contiguous(),
+                grouped(inwards, part).mT.contiguous(),
+                grouped(bias, part).mT.contiguous(),
+                grouped(outwards, part).contiguous(),
             )
-            for units in crew.divided(len(inwards))
+            for part in crew.divided(len(inwards) // groups)
         ]
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -401,12 +406,6 @@ class _SharedMLP:
 
         first, *others = self._crew.share(some, self._shares)
         return sum(others, first + self._bias).view(x.shape)
-
-
-def _grouped(units: Tensor) -> Tensor:
-    """Divide hidden units (h, ·) into groups, (G, h / G, ·), if they can be."""
-    groups = _GROUPS if len(units) % _GROUPS == 0 else 1
-    return torch.unflatten(units, 0, (groups, -1))
 
 
 def _some(x: Tensor, which: slice | Tensor, axis: int = 0) -> Tensor:
