@@ -174,4 +174,5 @@ def test_hover(compare: Any, model: Sam, segmenter: SamSegmenter, features: np.n
         for point in path:
             segmenter.hover(embedding, point).patch(grid=(256, 256))
 
-    compare('three hovers, against clicks at 2048²', clicks, hovers, rounds=9, floor=8.0, aim=10.0)
+    # In many rounds, as what a plain click costs swings.
+    compare('three hovers, against clicks at 2048²', clicks, hovers, rounds=25, floor=8.0, aim=10.0)
