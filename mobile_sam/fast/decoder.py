@@ -254,7 +254,9 @@ class FastDecoder:
         rows = self._rows[multimask]
         drawing: Sequence[Callable[[], Drawing]]
         if self._thin is not None and dense is None and tokens.shape[1] <= MOST_TOKENS:
-            also = self._upscaling.centres if sketching else None
+            # Other devices draw all instead: see `Drawing.sketch`.
+            here = tokens.device.type == 'cpu'
+            also = self._upscaling.centres if sketching and here else None
             wanted, seen = self._thin(tokens, image.parts, rows, also)
             drawing = [partial(self._thin_drawing, image.parts, one) for one in seen]
         else:

@@ -86,8 +86,8 @@ class Upscaler:
         over = logits > threshold
         # Tiles beside the rectangle of these logits are known to be empty.
         down, across = (
-            axis.near(np.logical_or.reduce(over, across))
-            for axis, across in ((rows, 1), (columns, 0))
+            axis.near(np.logical_or.reduce(over, other))
+            for axis, other in ((rows, 1), (columns, 0))
         )
         if down.start == down.stop or across.start == across.stop:
             return slice(0, 0), slice(0, 0), np.zeros((0, 0), bool)
