@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .fast.encoder import FastTinyViT, foldable
 from .utils.transforms import ResizeLongestSide
 
 if TYPE_CHECKING:
-    from .modeling import Sam
+    from .modeling import Sam, TinyViT
 
 FORMATS = ('RGB', 'BGR')
 LABELS = (-1, 0, 1)
@@ -120,10 +121,19 @@ class SamPredictor:
             )
         self.reset_image()
         image = self.model.preprocess(self._to_model(transformed_image, torch.float32))
-        self.features = self.model.image_encoder(image)
+        self.features = self._encoded(image)
         self.original_size = (int(original_image_size[0]), int(original_image_size[1]))
         self.input_size = (shape[2], shape[3])
         self.is_image_set = True
+
+    def _encoded(self, image: Tensor) -> Tensor:
+        encoder = self.model.image_encoder
+        if not foldable(encoder) or torch.is_autocast_enabled('cpu'):
+            features: Tensor = encoder(image)
+            return features
+        # Made anew for each picture, as the weights may have changed since the last; and the
+        # features may be learnt from, which those of inference mode cannot.
+        return FastTinyViT(cast('TinyViT', encoder))(image).clone()
 
     def get_image_embedding(self) -> Tensor:
         """Return the embedding of the image, shape (1, 256, h, w).

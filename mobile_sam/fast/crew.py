@@ -24,8 +24,9 @@ T = TypeVar('T')
 _Results = SimpleQueue[tuple[int, object, BaseException | None]]
 _Tasks = SimpleQueue[Callable[[], None] | None]
 
-# More would wait for each other more than they compute: a stage takes 1 to 3 ms on one thread.
-_MOST = 4
+# More would wait for each other more than they compute: where a stage takes 1 to 3 ms on one
+# thread, as in the decoder, and where it takes 10 to 90, as in the encoder.
+_FEW, _MOST = 4, 8
 # Seconds in which a member looks for its next part before it sleeps. Between two stages the leader
 # is alone for half a millisecond, and to wake a processor that has gone to sleep takes a tenth.
 _AWAKE = 0.001
@@ -42,10 +43,16 @@ class Crew:
     ----------
     size : int
         How many; with one, everything is done by the caller.
+
+    Attributes
+    ----------
+    few : int
+        As many of them as should share what takes a millisecond or two.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self.few = min(size, _FEW)
         self._leader: int | None = None
         # Queues, as futures take longer to hand over.
         self._lead: _Tasks = SimpleQueue()
@@ -53,7 +60,7 @@ class Crew:
 
     @classmethod
     def of_torch(cls) -> Crew:
-        """Return a crew of as many as torch has threads in the calling one, up to four."""
+        """Return a crew of as many as torch has threads in the calling one, up to eight."""
         return cls(min(torch.get_num_threads(), _MOST))
 
     def run(self, work: Callable[[], T]) -> T:
@@ -68,15 +75,15 @@ class Crew:
         return cast(T, _unpacked([results.get()])[0])
 
     def divided(self, count: int) -> list[slice]:
-        """Divide so many things into a part for each, the leader's being the largest.
+        """Divide so many things into a part for each of a few, the leader's being the largest.
 
         The others begin later, by the time that it takes to wake them, and would be waited for.
         Parts that are no power of 2 are welcome besides: the rows of arrays then lie where one does
         not drive the other out of the cache.
         """
-        each = -(-count // self.size)
+        each = -(-count // self.few)
         first = min(count, each + round(each / _HEAD_START))
-        each = -(-(count - first) // max(1, self.size - 1))
+        each = -(-(count - first) // max(1, self.few - 1))
         starts = [0, *range(first, count, max(1, each))]
         return [slice(*bounds) for bounds in pairwise([*starts, count])]
 
@@ -102,7 +109,7 @@ class Crew:
             # One that stays awake is enough: more would be in each other's way, and the leader's.
             awake = _AWAKE if number == 1 else 0
             arguments = (queue, together, awake)
-            member = Thread(target=_serve, args=arguments, name='decoder', daemon=True)
+            member = Thread(target=_serve, args=arguments, name='crew', daemon=True)
             member.start()
             if queue is self._lead:
                 self._leader = member.ident

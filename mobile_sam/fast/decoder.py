@@ -37,6 +37,7 @@ from mobile_sam.modeling.transformer import Attention, TwoWayAttentionBlock, Two
 from .attention import AmongTokens, ImageFromTokens, Together, TokensFromImage, think
 from .crew import Crew
 from .drawing import Drawing
+from .known import known
 from .linear import linear
 from .thin import MOST_TOKENS, Seen, ThinTransformer
 from .thin_cells import ImagePart
@@ -307,7 +308,7 @@ class FastDecoder:
         def step(part: Tensor, rows: slice | Tensor, columns: slice) -> Tensor:
             return linear(part[rows], upscaling.first[columns], upscaling.first_bias[columns])
 
-        rows = -(-len(cells) // (self._width * self._crew.size))
+        rows = -(-len(cells) // (self._width * self._crew.few))
         parts = torch.split(cells, rows * self._width)
         return Drawing(upscaling, self._crew, [(len(part), partial(step, part)) for part in parts])
 
@@ -330,17 +331,8 @@ class FastDecoder:
 
 
 def foldable(decoder: nn.Module) -> bool:
-    """Whether a mask decoder consists of layers whose sums `FastDecoder` knows.
-
-    Adapters, quantised layers, parametrisations and hooks compute what folded matrices would leave
-    out. Activations may be any.
-    """
-    return type(decoder) is MaskDecoder and all(
-        (type(module) in _LAYERS or not [*module.children(), *module.parameters()])
-        and not module._forward_hooks
-        and not module._forward_pre_hooks
-        for module in decoder.modules()
-    )
+    """Whether a mask decoder consists of layers whose sums `FastDecoder` knows; see `known`."""
+    return type(decoder) is MaskDecoder and known(decoder, _LAYERS, activations=True)
 
 
 class _Kernels:

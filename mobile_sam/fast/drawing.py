@@ -90,7 +90,7 @@ class Drawing:
         pieces = coarse[:, :, None].expand(-1, -1, 16).contiguous()
         if len(cells):
             # Evenly among the crew, wherever in the image they lie, if there is enough to do.
-            members = self.crew.size if len(cells) >= _WORTH_SHARING else 1
+            members = self.crew.few if len(cells) >= _WORTH_SHARING else 1
             portion = -(-len(cells) // (members * _MULTIPLE)) * _MULTIPLE
             drawn = self.crew.share(
                 lambda start: self._pieces_of(cells[start : start + portion], kernels),

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+from torch import nn
+
 from mobile_sam.modeling import TinyViT
 
 from .backends import Encode
-from .encoder import FastTinyViT
+from .crew import Crew
+from .encoder import FastTinyViT, foldable
 from .recorded import RecordedEncoder
 from .tuning import Tuning
 
 
-def encoder_form(encoder: Encode, device: str, tuning: Tuning | None = None) -> tuple[Encode, str]:
+def encoder_form(
+    encoder: Encode, device: str, tuning: Tuning | None = None, crew: Crew | None = None
+) -> tuple[Encode, str]:
     """Return the fastest form of an encoder that is at hand, and its name to show.
 
     The form holds what the weights are now: ask again after they changed or moved.
@@ -23,10 +30,14 @@ def encoder_form(encoder: Encode, device: str, tuning: Tuning | None = None) -> 
         As torch names it.
     tuning
         What was measured of other libraries with these weights; without it torch alone is used.
+    crew
+        Threads to share the work on a processor; by default as many as torch has.
     """
-    if isinstance(encoder, TinyViT) and device == 'cpu':
+    if device == 'cpu' and isinstance(encoder, nn.Module) and foldable(encoder):
         best = None if tuning is None else tuning.best()
-        return (FastTinyViT(encoder), 'torch, strips') if best is None else best
+        if best is not None:
+            return best
+        return FastTinyViT(cast(TinyViT, encoder), crew), 'torch, strips'
     if device.startswith('cuda'):
         return RecordedEncoder(encoder), 'torch, CUDA graphs'
     return encoder, 'torch'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from typing import cast
 
@@ -9,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .linear import linear
+from .linear import as_multiplied, linear
 
 
 class Buffers:
@@ -17,6 +19,7 @@ class Buffers:
 
     def __init__(self) -> None:
         self._held: dict[str, Tensor] = {}
+        self._spare: list[Buffers] = []
 
     def get(self, name: str, *shape: int) -> Tensor:
         """Give a contiguous float32 tensor of that shape, its content undefined.
@@ -29,14 +32,32 @@ class Buffers:
             held = self._held[name] = torch.empty(size)
         return held[:size].view(shape)
 
+    @contextmanager
+    def lent(self) -> Iterator[Buffers]:
+        """Lend buffers that no other thread has in the meantime.
+
+        There come to be as many as there are threads at work, and each thread mostly has those back
+        that it had last, in its own cache.
+        """
+        try:
+            mine = self._spare.pop()
+        except IndexError:
+            mine = Buffers()
+        try:
+            yield mine
+        finally:
+            self._spare.append(mine)
+
     def release(self) -> None:
-        """Give the memory back."""
+        """Give the memory back, while nothing is lent."""
         self._held.clear()
+        self._spare.clear()
 
     @property
     def nbytes(self) -> int:
-        """Bytes held."""
-        return sum(held.nbytes for held in self._held.values())
+        """Bytes held, without what is lent."""
+        spare = sum(buffers.nbytes for buffers in self._spare)
+        return spare + sum(held.nbytes for held in self._held.values())
 
 
 class Map:
@@ -61,11 +82,18 @@ class Map:
         self.rows = self.padded[1:-1]
 
 
-def strips(height: int, floats_per_row: int, budget: int) -> list[tuple[int, int]]:
-    """Divide rows into strips [top, bottom) of about `budget` bytes, two rows each at least."""
-    rows = max(2, budget // (4 * floats_per_row))
-    rows = max(2, -(-height // -(-height // rows)))  # of equal size
-    return [(top, min(top + rows, height)) for top in range(0, height, rows)]
+def another(x: Map, buffers: Buffers, height: int, width: int, channels: int) -> Map:
+    """Give a map for what is made of another one, in memory that this one is not in."""
+    name = f'map {channels}'
+    return Map(buffers, f'{name}, other' if x.name == name else name, height, width, channels)
+
+
+def strips(rows: slice, floats_per_row: int, budget: int, least: int = 1) -> list[tuple[int, int]]:
+    """Divide rows into strips [top, bottom) of about `budget` bytes, equal but for the last."""
+    count = rows.stop - rows.start
+    each = max(least, budget // (4 * floats_per_row))
+    each = max(least, -(-count // -(-count // each)))
+    return [(top, min(top + each, rows.stop)) for top in range(rows.start, rows.stop, each)]
 
 
 def gelu(x: Tensor, out: Tensor) -> Tensor:
@@ -99,7 +127,7 @@ class Dense:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
-        self._weight = weight.detach().flatten(1).float().clone()
+        self._weight = as_multiplied(weight.flatten(1).float())
         self._bias = None if bias is None else bias.detach().float().clone()
 
     def __call__(self, x: Tensor, gelu: bool = False) -> Tensor:

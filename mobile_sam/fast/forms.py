@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mobile_sam.modeling import Sam
 
+from .crew import Crew
 from .decoder import FastDecoder, foldable
 from .drawing import Drawn
 from .recorded import RecordedDecoder
@@ -51,14 +52,15 @@ class DecoderForm(Protocol):
         """Do work that calls some of these, on the thread that suits them best."""
 
 
-def decoder_form(model: Sam) -> DecoderForm:
+def decoder_form(model: Sam, crew: Crew | None = None) -> DecoderForm:
     """Return the fast form of a model's decoder, or the plain one where that cannot be made.
 
-    The fast form holds what the weights are now: ask again after they changed or moved.
+    The fast form holds what the weights are now: ask again after they changed or moved. On a
+    processor a crew shares the work, by default one of its own.
     """
     if not foldable(model.mask_decoder):
         return PlainDecoder(model)
-    fast = FastDecoder(model.prompt_encoder, model.mask_decoder)
+    fast = FastDecoder(model.prompt_encoder, model.mask_decoder, crew)
     return RecordedDecoder(fast) if model.device.type == 'cuda' else fast
 
 

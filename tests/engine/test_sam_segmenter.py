@@ -204,8 +204,8 @@ def test_a_recorded_decoder_gives_the_same(
     """As on a graphics card, with two pictures in turn; see `mobile_sam.fast.recorded`."""
     tape, plain = Tape(), forms.decoder_form
 
-    def recorded(model: Any) -> RecordedDecoder:
-        form = plain(model)
+    def recorded(model: Any, crew: Any) -> RecordedDecoder:
+        form = plain(model, crew)
         assert isinstance(form, FastDecoder)
         return RecordedDecoder(form, tape.record)
 

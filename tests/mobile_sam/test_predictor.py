@@ -50,6 +50,41 @@ def test_image_sizes_and_embedding(predictor: SamPredictor) -> None:
     assert not predictor.get_image_embedding().requires_grad
 
 
+def test_pictures_are_encoded_by_the_fast_form_with_the_weights_of_now(
+    small_sam: Sam, small_image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor, encoder = SamPredictor(small_sam), small_sam.image_encoder
+    bias = encoder.neck[3].bias
+    try:
+        predictor.set_image(small_image)
+        before = predictor.get_image_embedding()
+        with torch.no_grad():
+            bias.add_(1)
+        predictor.set_image(small_image)
+        after = predictor.get_image_embedding()
+        handle = encoder.register_forward_hook(lambda *_: None)
+        predictor.set_image(small_image)  # by the modules, then
+        handle.remove()
+    finally:
+        with torch.no_grad():
+            bias.sub_(1)
+    torch.testing.assert_close(after, before + 1, atol=1e-4, rtol=0)
+    torch.testing.assert_close(after, predictor.get_image_embedding(), atol=1e-4, rtol=1e-4)
+    assert not torch.equal(after, predictor.get_image_embedding())  # in another order of sums
+    monkeypatch.setattr(type(encoder), 'forward', None)
+    predictor.set_image(small_image)
+    with torch.autocast('cpu', torch.bfloat16), pytest.raises(TypeError):
+        predictor.set_image(small_image)
+
+
+def test_what_is_done_with_features_can_be_learnt(small_sam: Sam, small_image: np.ndarray) -> None:
+    predictor = SamPredictor(small_sam)
+    predictor.set_image(small_image)
+    scale = torch.ones(1, requires_grad=True)
+    (predictor.get_image_embedding() * scale).sum().backward()
+    assert scale.grad is not None
+
+
 def test_reset_forgets_everything(small_sam: Sam, small_image: np.ndarray) -> None:
     predictor = SamPredictor(small_sam)
     predictor.set_image(small_image)

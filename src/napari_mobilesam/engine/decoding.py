@@ -14,6 +14,7 @@ from .prompts import Point, Prompts
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mobile_sam.fast.crew import Crew
     from mobile_sam.modeling import Sam
 
 #: Logits (M, S, S) and scores (M,) of one object.
@@ -32,14 +33,16 @@ class SamDecoding:
         In evaluation mode.
     device : str
         Where it is.
+    crew : Crew, optional
+        Threads to share the work on a processor.
     """
 
-    def __init__(self, model: Sam, device: str) -> None:
+    def __init__(self, model: Sam, device: str, crew: Crew | None = None) -> None:
         from mobile_sam.fast.forms import decoder_form
         from mobile_sam.fast.prompts import prompt_tokens
 
         self._model = model
-        self._form = decoder_form(model)
+        self._form = decoder_form(model, crew)
         self._tokens = prompt_tokens(model.prompt_encoder)
         self._device = device
         self._sides: list[tuple[Embedding, Any]] = []

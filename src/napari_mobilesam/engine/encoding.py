@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from mobile_sam.fast.crew import Crew
     from mobile_sam.fast.tuning import Tuning
     from mobile_sam.modeling import Sam
 
@@ -33,6 +34,8 @@ class SamEncoding:
         `FLOAT32`, or `BFLOAT16` for what may be computed in it; features are float16 either way.
     digest : str
         Of its weights: what `Tuning` found out for them is followed.
+    crew : Crew, optional
+        Threads to share the work on a processor.
 
     Attributes
     ----------
@@ -44,12 +47,19 @@ class SamEncoding:
         Passes that may be begun before the features of an earlier one are taken.
     """
 
-    def __init__(self, model: Sam, device: str, precision: str = FLOAT32, digest: str = '') -> None:
+    def __init__(
+        self,
+        model: Sam,
+        device: str,
+        precision: str = FLOAT32,
+        digest: str = '',
+        crew: Crew | None = None,
+    ) -> None:
         from mobile_sam.fast.encoder_forms import encoder_form
 
         self._model = model
         self._device = device
-        self._encode, self.name = encoder_form(model.image_encoder, device, tuning_of(digest))
+        self._encode, self.name = encoder_form(model.image_encoder, device, tuning_of(digest), crew)
         self._half = precision == BFLOAT16
         if self._half:
             self.name += f', {BFLOAT16}'

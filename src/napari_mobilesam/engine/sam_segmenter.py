@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mobile_sam.checkpoints import LoadedModel
+    from mobile_sam.fast.crew import Crew
 
 S = TypeVar('S')
 T = TypeVar('T')
@@ -80,6 +81,7 @@ class SamSegmenter:
         self._objects_at_once = _OBJECTS_AT_ONCE
         self._decoding: SamDecoding | None = None
         self._encoding: SamEncoding | None = None
+        self._crew: Crew | None = None
         loaded.model.eval()
         self._on_device(lambda: loaded.model.to(self._device))
 
@@ -427,7 +429,7 @@ class SamSegmenter:
 
     def _decoder(self) -> SamDecoding:
         if self._decoding is None:
-            self._decoding = SamDecoding(self._loaded.model, self._device)
+            self._decoding = SamDecoding(self._loaded.model, self._device, self._threads())
         return self._decoding
 
     @property
@@ -437,9 +439,17 @@ class SamSegmenter:
     def _encoder(self) -> SamEncoding:
         if self._encoding is None:
             self._encoding = SamEncoding(
-                self._loaded.model, self._device, self._precision, self.digest
+                self._loaded.model, self._device, self._precision, self.digest, self._threads()
             )
         return self._encoding
+
+    def _threads(self) -> Crew | None:
+        """Those for encoding and decoding on the processor, as one of the two is done at a time."""
+        from mobile_sam.fast.crew import Crew
+
+        if self._crew is None and self._device == 'cpu':
+            self._crew = Crew.of_torch()
+        return self._crew
 
     def _on_device(self, call: Callable[[], T]) -> T:
         """Run `call`; where the device is out of memory, move to the CPU for good and repeat it."""

@@ -33,6 +33,17 @@ def test_two_divide_the_rows_of_an_image() -> None:
     assert Crew(2).divided(64) == [slice(0, 34), slice(34, 64)]
 
 
+def test_short_work_is_for_a_few_and_long_work_for_all() -> None:
+    assert Crew(8).divided(64) == Crew(4).divided(64)
+    crew, together = Crew(6), threading.Barrier(6, timeout=30)
+
+    def who(_: int) -> int:
+        together.wait()
+        return threading.get_ident()
+
+    assert len(set(crew.run(lambda: crew.share(who, range(6))))) == 6
+
+
 def test_each_member_is_a_thread_with_one_of_torch_and_the_caller_keeps_his() -> None:
     crew, before = Crew(2), torch.get_num_threads()
     together = threading.Barrier(2, timeout=30)

@@ -11,7 +11,10 @@ import torch
 from plain_encoder import plain_encode
 from torch import nn
 
-from mobile_sam.fast.encoder import FastTinyViT
+from mobile_sam.fast.crew import Crew
+from mobile_sam.fast.encoder import FastTinyViT, foldable
+from mobile_sam.fast.encoder_forms import encoder_form
+from mobile_sam.fast.encoder_layers import Buffers
 from mobile_sam.modeling import Sam, TinyViT
 
 # Relative L2 distance. The sums are the same in another order.
@@ -51,12 +54,13 @@ def distance(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a - b).norm() / b.norm())
 
 
+@pytest.mark.parametrize('members', [1, 3])
 @pytest.mark.parametrize('size', [(16, 16), (64, 64), (80, 112), (144, 48), (256, 304)])
-def test_same_features(vit: TinyViT, size: tuple[int, int]) -> None:
+def test_same_features(vit: TinyViT, size: tuple[int, int], members: int) -> None:
     x = picture(1, 3, *size)
     with torch.inference_mode():
         expected = vit(x)
-    features = FastTinyViT(vit)(x)
+    features = FastTinyViT(vit, Crew(members))(x)
     assert features.is_contiguous()
     assert distance(features, expected) < TOLERANCE
 
@@ -67,11 +71,12 @@ def test_the_yardstick_is_the_same_model(vit: TinyViT) -> None:
         assert distance(plain_encode(vit, x), vit(x)) < TOLERANCE
 
 
-def test_many_strips(vit: TinyViT, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize('members', [1, 2, 5])
+def test_many_strips(vit: TinyViT, monkeypatch: pytest.MonkeyPatch, members: int) -> None:
     x = picture(1, 3, 144, 176)
     monkeypatch.setattr('mobile_sam.fast.encoder._STRIP_BYTES', 1)  # two rows at a time
     with torch.inference_mode():
-        assert distance(FastTinyViT(vit)(x), vit(x)) < TOLERANCE
+        assert distance(FastTinyViT(vit, Crew(members))(x), vit(x)) < TOLERANCE
 
 
 def test_independent_of_batch_order_and_history(vit: TinyViT) -> None:
@@ -85,11 +90,13 @@ def test_independent_of_batch_order_and_history(vit: TinyViT) -> None:
 
 
 def test_independent_of_threads(vit: TinyViT, threads: None) -> None:
-    x, fast = picture(1, 3, 96, 96), FastTinyViT(vit)
+    x = picture(1, 3, 240, 304)
     torch.set_num_threads(1)
-    one = fast(x)
+    one = FastTinyViT(vit, Crew(1))(x)
+    for members in (2, 3, 5):
+        assert distance(FastTinyViT(vit, Crew(members))(x), one) < TOLERANCE
     torch.set_num_threads(2)
-    assert distance(fast(x), one) < TOLERANCE
+    assert distance(FastTinyViT(vit, Crew(1))(x), one) < TOLERANCE
 
 
 def test_model_is_left_alone_and_copied(vit: TinyViT) -> None:
@@ -108,7 +115,7 @@ def test_model_is_left_alone_and_copied(vit: TinyViT) -> None:
 
 
 def test_buffers_are_kept_and_given_back(vit: TinyViT) -> None:
-    fast = FastTinyViT(vit)
+    fast = FastTinyViT(vit, Crew(1))
     assert fast.buffer_bytes == 0
     features = fast(picture(1, 3, 96, 96))
     held = fast.buffer_bytes
@@ -119,6 +126,41 @@ def test_buffers_are_kept_and_given_back(vit: TinyViT) -> None:
     torch.testing.assert_close(features, kept, rtol=0, atol=0)  # an answer is nobody's buffer
     fast.release()
     assert fast.buffer_bytes == 0
+
+
+def test_buffers_are_lent_to_one_thread_at_a_time() -> None:
+    buffers = Buffers()
+    with buffers.lent() as mine, buffers.lent() as theirs:
+        one, other = mine.get('strip', 4), theirs.get('strip', 4)
+        assert one.data_ptr() != other.data_ptr()
+        assert mine.get('strip', 2, 2).data_ptr() == one.data_ptr()
+    assert buffers.nbytes == 2 * 4 * 4
+    with buffers.lent() as again:
+        assert again.get('strip', 4).data_ptr() in (one.data_ptr(), other.data_ptr())
+    assert buffers.nbytes == 2 * 4 * 4
+    buffers.release()
+    assert buffers.nbytes == 0
+
+
+def test_only_what_computes_the_same_is_folded(vit: TinyViT) -> None:
+    assert foldable(vit)
+    assert isinstance(encoder_form(vit, 'cpu')[0], FastTinyViT)
+    vit.train()  # drops paths, and normalises by the batch
+    assert not foldable(vit)
+    vit.eval()
+    handle = vit.layers[1].blocks[0].attn.qkv.register_forward_hook(lambda *_: None)
+    assert not foldable(vit)
+    assert encoder_form(vit, 'cpu') == (vit, 'torch')
+    handle.remove()
+    assert foldable(vit)
+
+    class Other(TinyViT):
+        pass
+
+    assert not foldable(Other().eval())
+    assert not foldable(TinyViT().eval().bfloat16())
+    with torch.device('meta'):
+        assert not foldable(TinyViT().eval())
 
 
 @pytest.mark.parametrize('size', [(16, 20), (0, 16)])
