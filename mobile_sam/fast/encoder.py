@@ -139,13 +139,14 @@ class FastTinyViT:
 
 def foldable(encoder: nn.Module) -> bool:
     """Whether an encoder is one that `FastTinyViT` computes the same as: on the processor, too."""
-    weights = [*encoder.parameters(), *encoder.buffers()]
     return (
         type(encoder) is TinyViT
         and not encoder.training
         and known(encoder, _LAYERS, activations=False)
-        and all(weight.device.type == 'cpu' for weight in weights)
-        and all(weight.dtype == torch.float32 for weight in encoder.parameters())
+        and all(
+            weight.device.type == 'cpu' and weight.dtype == torch.float32
+            for weight in encoder.parameters()
+        )
     )
 
 

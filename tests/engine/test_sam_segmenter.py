@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -236,6 +237,21 @@ def test_T8_decoding_remembers_nothing(
     np.testing.assert_array_equal(before.logits, after.logits)
     assert before.mask().shape == after.mask().shape == SHAPE
     assert inner.mask().shape == (50, 40)
+
+
+def test_encoding_and_decoding_are_done_by_the_same_threads(
+    loaded: LoadedModel, picture: NDArray[np.uint8]
+) -> None:
+    def crews() -> set[int | None]:
+        return {thread.ident for thread in threading.enumerate() if thread.name == 'crew'}
+
+    before, segmenter = crews(), SamSegmenter(loaded, 'cpu')
+    embedding = segmenter.encode(picture)
+    ours = crews() - before
+    segmenter.decode(embedding, POINT)
+    assert crews() - before == ours
+    threads = torch.get_num_threads()
+    assert len(ours) == (min(threads, 8) if threads > 1 else 0)
 
 
 def test_T22_only_float32_and_whole_numbers_reach_the_model(
