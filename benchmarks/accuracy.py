@@ -5,7 +5,8 @@
 For images kept for validation, up to twenty objects each: a point in the middle of the object, and
 its box. Prints the mean IoU with encoder and decoder as their modules compute them, and with the
 fast forms of both, and by how much the masks of the two agree with each other; for a point also
-that of a hover, whose mask is drawn along its contour only.
+that of a hover, whose mask is drawn along its contour only. ``--precision int8`` takes the encoder
+that ``napari-mobilesam tune --int8`` made.
 """
 
 from __future__ import annotations
@@ -45,11 +46,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('data', type=Path)
     parser.add_argument('--images', type=int, default=10)
+    parser.add_argument('--precision', default='float32')
     arguments = parser.parse_args()
     _, held_out = split_items(read_items(arguments.data))
     chosen = np.random.default_rng(0).permutation(len(held_out))[: arguments.images]
     model = load_model(BUNDLED_NAME)
-    fast, plain = SamSegmenter(model, 'cpu'), SamSegmenter(model, 'cpu')
+    fast = SamSegmenter(model, 'cpu', precision=arguments.precision)
+    if fast.precision != arguments.precision:
+        parser.error(f'there is no {arguments.precision} here, only {", ".join(fast.precisions)}')
+    plain = SamSegmenter(model, 'cpu')
     plain._encoder()._encode = model.model.image_encoder
     plain._decoder()._form = PlainDecoder(model.model)
     read = Reader()

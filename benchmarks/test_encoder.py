@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,13 @@ import torch
 from plain_encoder import plain_encode
 
 from mobile_sam import setup_model
-from mobile_sam.checkpoints import LoadedModel
+from mobile_sam.checkpoints import BUNDLED_NAME, LoadedModel, load_model
+from mobile_sam.fast.backends import OpenVino, installed
 from mobile_sam.fast.encoder import FastTinyViT
+from mobile_sam.fast.quantised import prepared, quantise
 from mobile_sam.modeling import TinyViT
+from mobile_sam.training.evaluation.encoders import pictures_of_each_kind
+from mobile_sam.utils.onnx import export_prepared_encoder
 from napari_mobilesam.engine import SamSegmenter
 
 
@@ -46,6 +51,36 @@ def test_encoder(compare: Any, encoder: TinyViT, pixels: torch.Tensor) -> None:
             lambda: fast(pixels),
             floor=1.8,
             aim=2.6,
+        )
+
+
+def test_predictor(compare: Any, encoder: TinyViT, pixels: torch.Tensor) -> None:
+    with torch.inference_mode():
+        compare(
+            'encoder 1024², made anew each time, as by SamPredictor',
+            lambda: plain_encode(encoder, pixels),
+            lambda: FastTinyViT(encoder)(pixels),
+        )
+
+
+@pytest.mark.parametrize('kind', ['', ', int8'])
+def test_openvino(compare: Any, pixels: torch.Tensor, tmp_path: Path, kind: str) -> None:
+    backend = OpenVino()
+    if installed(backend) is None:
+        pytest.skip('OpenVINO is not installed')
+    model = load_model(BUNDLED_NAME).model
+    graph = export_prepared_encoder(model.image_encoder, 1024, tmp_path / 'encoder.onnx')
+    if kind:
+        some = (prepared(model, sample.image) for sample in pictures_of_each_kind(seed=1))
+        quantise(graph, some, tmp_path / 'rounded.onnx')
+        graph = tmp_path / 'rounded.onnx'
+    encode = backend.load(graph, torch.get_num_threads())
+    with torch.inference_mode():
+        compare(
+            f'encoder 1024², OpenVINO{kind}',
+            lambda: plain_encode(model.image_encoder, pixels),
+            lambda: encode(pixels),
+            aim=3,
         )
 
 

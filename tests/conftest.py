@@ -18,6 +18,7 @@ from hypothesis import settings
 # test-sized models, and waiting ones that sleep do not fight over a small or busy machine.
 os.environ.setdefault('OMP_NUM_THREADS', '2')
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
 os.environ.setdefault('NAPARI_ENSURE_PLUGIN_MAIN_THREAD', '1')
 
 # napari notes where its settings are once, at its import, which may come with the first test.

@@ -7,6 +7,8 @@ it needs a compiler, and imports triton, whose LLVM crashes a process that draws
 
 from __future__ import annotations
 
+import importlib
+import os
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -53,8 +55,7 @@ class OnnxRuntime:
 
     def load(self, graph: Path, threads: int) -> Encode:
         """Read an encoder; see `Backend`."""
-        import onnxruntime
-
+        onnxruntime = silent_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         # Spinning threads would take the processor from the window and from torch.
@@ -92,6 +93,15 @@ class OpenVino:
 
 
 BACKENDS: tuple[Backend, ...] = (OpenVino(), OnnxRuntime())
+
+
+def silent_onnxruntime() -> Any:
+    """Import ONNX Runtime, without the report of its use that it makes from version 1.29 on.
+
+    It looks at the variable when it is first imported in a process; ``0`` set by the user stays.
+    """
+    os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
+    return importlib.import_module('onnxruntime')
 
 
 def installed(backend: Backend) -> str | None:

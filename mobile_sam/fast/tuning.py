@@ -18,7 +18,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .backends import BACKENDS, Backend, Encode, installed
 
@@ -39,6 +39,8 @@ class Tuning:
         Where the encoder and the choice are kept.
     backends : sequence of Backend
         To choose from.
+    kind : str
+        Of the encoder's form, if it is another than that of float32; one word.
 
     Raises
     ------
@@ -46,28 +48,43 @@ class Tuning:
         If the digest is too short or has other characters.
     """
 
-    def __init__(self, digest: str, folder: Path, backends: tuple[Backend, ...] = BACKENDS) -> None:
+    def __init__(
+        self,
+        digest: str,
+        folder: Path,
+        backends: tuple[Backend, ...] = BACKENDS,
+        kind: str = '',
+    ) -> None:
         if len(digest) < 32 or not set(digest) <= set('0123456789abcdef'):
             raise ValueError(f'expected a digest of 32 hexadecimal digits or more; got {digest!r}')
-        self._graph = folder / f'encoder-{digest[:32]}.onnx'
+        self._kind = kind
+        self._graph = folder / f'{"-".join(filter(None, ("encoder", digest[:32], kind)))}.onnx'
         self._record = self._graph.with_suffix('.json')
         self._backends = {
             backend.name: backend for backend in backends if installed(backend) is not None
         }
 
     def measure(
-        self, encoder: nn.Module, side: int, fast: Encode, repeats: int = 3
+        self,
+        fast: Encode,
+        side: int,
+        write: Callable[[Path], object],
+        objection: Callable[[Encode], str],
+        repeats: int = 3,
     ) -> dict[str, float | str]:
         """Measure all backends that are installed, and keep which is best.
 
         Parameters
         ----------
-        encoder : Module
-            The model's image encoder, in evaluation mode, on the processor.
+        fast : callable
+            torch's own fast form, which the others have to beat.
         side : int
             Of its pictures.
-        fast : callable
-            torch's own fast form of it, which the others have to beat.
+        write : callable
+            Writes the encoder's graph to a path.
+        objection : callable
+            Says what is wrong with an encoder, in a few words: it is not used then. Asked about
+            those that are quicker than torch.
         repeats : int
             Pictures to encode; the quickest counts.
 
@@ -76,24 +93,20 @@ class Tuning:
         dict
             Seconds by name, ``'torch'`` among them; a sentence instead where a backend failed.
         """
-        from mobile_sam.utils.onnx import export_prepared_encoder
-
-        picture = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+        picture = _noise(side)
         with torch.inference_mode():
-            expected = fast(picture)
-            found: dict[str, float | str] = {'torch': _quickest(fast, picture, repeats)}
+            own = _quickest(fast, picture, repeats)
+        found: dict[str, float | str] = {'torch': own}
         if self._backends:
             with _written(self._graph) as path:
-                export_prepared_encoder(encoder, side, path)
+                write(path)
         for name, backend in self._backends.items():
             try:
                 encode = backend.load(self._graph, torch.get_num_threads())
                 with torch.inference_mode():
-                    error = float((encode(picture) - expected).norm() / expected.norm())
-                    if error > _TOLERANCE:
-                        found[name] = f'differs by {error:.1e}'
-                        continue
-                    found[name] = _quickest(encode, picture, repeats)
+                    seconds = _quickest(encode, picture, repeats)
+                    quicker = seconds * _WORTH_IT < own
+                    found[name] = (quicker and objection(encode)) or seconds
             except Exception as error:  # whatever another library may raise: it is not used then
                 found[name] = f'failed: {error}'
         times = {name: each for name, each in found.items() if isinstance(each, float)}
@@ -107,23 +120,36 @@ class Tuning:
             self._graph.unlink(missing_ok=True)
         return found
 
+    @property
+    def choice(self) -> str:
+        """Name to show of the best backend; empty where it is torch, or was not measured so.
+
+        Read from the record alone, which is quick; `best` may still find that it cannot be loaded.
+        """
+        name, _ = self._chosen()
+        return ', '.join(filter(None, (name, self._kind))) if name else ''
+
     def best(self) -> tuple[Encode, str] | None:
         """Return the best backend and its name; None where it is torch, or was not measured so."""
+        name, digest = self._chosen()
+        try:
+            if not name or digest != _sha256(self._graph):
+                return None
+            return self._backends[name].load(self._graph, torch.get_num_threads()), self.choice
+        except Exception:  # an incomplete installation, say: torch is always there
+            return None
+
+    def _chosen(self) -> tuple[str, object]:
+        """Name of the backend and digest of its graph, if the record holds for here and now."""
         try:
             record = json.loads(self._record.read_text(encoding='utf-8'))
         except (OSError, ValueError):
-            return None
+            return '', None
         if not isinstance(record, dict) or record.get('best') not in self._backends:
-            return None
+            return '', None
         if any(record.get(name) != value for name, value in self._circumstances().items()):
-            return None
-        try:
-            if record.get('sha256') != _sha256(self._graph):
-                return None
-            name = str(record['best'])
-            return self._backends[name].load(self._graph, torch.get_num_threads()), name
-        except Exception:  # an incomplete installation, say: torch is always there
-            return None
+            return '', None
+        return str(record['best']), record.get('sha256')
 
     def forget(self) -> None:
         """Remove what was measured."""
@@ -134,6 +160,22 @@ class Tuning:
         """What the choice holds for."""
         versions = {name: installed(backend) for name, backend in self._backends.items()}
         return {'threads': torch.get_num_threads(), 'torch': torch.__version__, 'with': versions}
+
+
+def other_features(fast: Encode, side: int) -> Callable[[Encode], str]:
+    """Return an objection to encoders whose features differ from those of a fast form."""
+    picture = _noise(side)
+
+    def objection(encode: Encode) -> str:
+        expected = fast(picture)
+        error = float((encode(picture) - expected).norm() / expected.norm())
+        return f'differs by {error:.1e}' if error > _TOLERANCE else ''
+
+    return objection
+
+
+def _noise(side: int) -> Tensor:
+    return torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
 def _quickest(encode: Callable[[Tensor], Tensor], picture: Tensor, repeats: int) -> float:

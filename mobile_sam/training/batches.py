@@ -271,7 +271,14 @@ def simulated_sample(rng: np.random.Generator) -> Sample:
 
     kind = simulate.KINDS[int(rng.integers(len(simulate.KINDS)))]
     side = int(rng.choice((128, 192, 256)))
-    drawn = simulate.simulate(kind, (side, side), int(rng.integers(2**31)))
+    return sample_of(kind, side, int(rng.integers(2**31)))
+
+
+def sample_of(kind: str, side: int, seed: int) -> Sample:
+    """Simulate an image of a kind; see `mobile_sam.training.simulate`."""
+    from . import simulate
+
+    drawn = simulate.simulate(kind, (side, side), seed)
     grey = drawn.image.ndim == 2
     image = np.repeat(to_uint8(drawn.image)[..., None], 3, axis=2) if grey else drawn.image
     return Sample(image, drawn.labels, grey)

@@ -32,6 +32,15 @@ Device = Annotated[
         help='What the model runs on; auto takes a graphics card where there is one.',
     ),
 ]
+Precision = Annotated[
+    str,
+    typer.Option(
+        '--precision',
+        metavar='float32|bfloat16|int8',
+        help='In which the encoder computes: bfloat16 on NVIDIA cards from Ampere on, int8 on a '
+        'processor after "napari-mobilesam tune --int8". Embeddings are kept apart.',
+    ),
+]
 Stack = Annotated[
     Path,
     typer.Argument(
@@ -100,7 +109,9 @@ def find_weights(weights: str | None, *, exact: bool = False) -> Path:
     return found.path
 
 
-def load_segmenter(weights: str | None, device: str = 'auto') -> SamSegmenter:
+def load_segmenter(
+    weights: str | None, device: str = 'auto', precision: str = 'float32'
+) -> SamSegmenter:
     """Build the model of a checkpoint (None: the bundled one), and say on stderr which it is.
 
     Raises
@@ -113,9 +124,14 @@ def load_segmenter(weights: str | None, device: str = 'auto') -> SamSegmenter:
 
     path = find_weights(weights)
     try:
-        segmenter = SamSegmenter(load_model(path), device)
+        segmenter = SamSegmenter(load_model(path), device, precision=precision)
     except CheckpointError as error:
         fail(str(error))
+    if segmenter.precision != precision:
+        fail(
+            f'expected a precision of {" or ".join(segmenter.precisions)} for this checkpoint on '
+            f'{segmenter.device}; got {precision}. "napari-mobilesam tune --int8" makes int8.'
+        )
     typer.echo(f'Model: {path.name} on {segmenter.device}', err=True)
     return segmenter
 

@@ -11,6 +11,7 @@ import typer
 from ._common import (
     CacheFolder,
     Device,
+    Precision,
     Stack,
     Weights,
     fail,
@@ -59,6 +60,7 @@ def command(
     ] = None,
     weights: Weights = None,
     device: Device = 'auto',
+    precision: Precision = 'float32',
     folder: CacheFolder = None,
 ) -> None:
     """Embed all slices of a stack, so that the Annotator opens it without a wait.
@@ -84,7 +86,7 @@ def command(
     pixels = open_stack(image).pixels
     device, _shown = use_device(device, None)
     disk = DiskStore(folder, on_notice=lambda text: typer.echo(f'Note: {text}', err=True))
-    annotator = Annotator(load_segmenter(weights, device), EmbeddingStore(disk=disk))
+    annotator = Annotator(load_segmenter(weights, device, precision), EmbeddingStore(disk=disk))
     source = PlaneSource(
         PlaneKey(image.name, (1, 2), (0,)), pixels, IntensityMapping(intensity.value)
     )

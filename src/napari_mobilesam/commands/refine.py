@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ._common import Device, Overwrite, Weights, fail, load_segmenter, use_device
+from ._common import Device, Overwrite, Precision, Weights, fail, load_segmenter, use_device
 from .export import FORMATS_HELP
 
 
@@ -31,6 +31,7 @@ def command(
     ] = 0.5,
     weights: Weights = None,
     device: Device = 'auto',
+    precision: Precision = 'float32',
     cache: Annotated[
         bool, typer.Option('--cache/--no-cache', help='Keep embeddings on disk for the next time.')
     ] = True,
@@ -76,7 +77,7 @@ def command(
     disk = DiskStore(on_notice=lambda text: typer.echo(f'Note: {text}', err=True))
     device, _shown = use_device(device, None)
     annotator = Annotator(
-        load_segmenter(weights, device), EmbeddingStore(disk=disk if cache else None)
+        load_segmenter(weights, device, precision), EmbeddingStore(disk=disk if cache else None)
     )
     source = PlaneSource(PlaneKey(image.name, (1, 2), (0,)), pixels, rgb=picture.rgb)
     refined = np.zeros(slices.shape, np.int32)

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._common import Device, Overwrite, Weights, fail, load_segmenter, progress, use_device
+from ._common import (
+    Device,
+    Overwrite,
+    Precision,
+    Weights,
+    fail,
+    load_segmenter,
+    progress,
+    use_device,
+)
 from .export import FORMATS_HELP
 
 if TYPE_CHECKING:
@@ -59,6 +68,7 @@ def command(
     ] = None,
     weights: Weights = None,
     device: Device = 'auto',
+    precision: Precision = 'float32',
     points_per_side: Annotated[
         int, typer.Option(min=1, max=128, help='Without prompts: a grid of so many points squared.')
     ] = 32,
@@ -91,7 +101,7 @@ def command(
         raise typer.BadParameter('--prompts are those of one image; name one.')
     left = [(p, target) for p, target in jobs if not (skip_done and target.exists())]
     device, _shown = use_device(device, None)
-    segmenter = load_segmenter(weights, device)
+    segmenter = load_segmenter(weights, device, precision)
     results: list[dict[str, Any]] = []
     failed = False
     for path, target in left:

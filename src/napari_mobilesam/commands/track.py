@@ -11,6 +11,7 @@ import typer
 from ._common import (
     Device,
     Overwrite,
+    Precision,
     Stack,
     Weights,
     fail,
@@ -106,6 +107,7 @@ def command(
     ] = None,
     weights: Weights = None,
     device: Device = 'auto',
+    precision: Precision = 'float32',
     cache: Annotated[
         bool, typer.Option('--cache/--no-cache', help='Keep embeddings on disk for the next time.')
     ] = True,
@@ -149,7 +151,7 @@ def command(
     disk = DiskStore(on_notice=lambda text: typer.echo(f'Note: {text}', err=True))
     device, _shown = use_device(device, None)
     annotator = Annotator(
-        load_segmenter(weights, device), EmbeddingStore(disk=disk if cache else None)
+        load_segmenter(weights, device, precision), EmbeddingStore(disk=disk if cache else None)
     )
     planes = PlaneSeries(PlaneSource(PlaneKey(image.name, (1, 2), (0,)), pixels), 0)
     within = _slices(first, last, len(planes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-FLOAT32, BFLOAT16 = 'float32', 'bfloat16'
+FLOAT32, BFLOAT16, INT8 = 'float32', 'bfloat16', 'int8'
 
 
 def choose_device(wanted: str = 'auto') -> str:
@@ -19,7 +19,7 @@ def choose_device(wanted: str = 'auto') -> str:
 
 
 def precisions_of(device: str) -> tuple[str, ...]:
-    """Return the precisions that are worth choosing on a device; the first is the exact one.
+    """Return the precisions that are worth choosing with any weights; the first is the exact one.
 
     bfloat16 where the device computes with it, and has half as much to move: on NVIDIA graphics
     cards from Ampere on. Processors turn it into float32 and back.

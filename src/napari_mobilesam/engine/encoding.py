@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from .devices import BFLOAT16, FLOAT32
+from .devices import BFLOAT16, FLOAT32, INT8
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,8 @@ class SamEncoding:
     device : str
         Where it is.
     precision : str
-        `FLOAT32`, or `BFLOAT16` for what may be computed in it; features are float16 either way.
+        `FLOAT32`, or `BFLOAT16` for what may be computed in it, or `INT8` where `int8_tuned` says
+        so; features are float16 in any case.
     digest : str
         Of its weights: what `Tuning` found out for them is followed.
     crew : Crew, optional
@@ -59,7 +60,9 @@ class SamEncoding:
 
         self._model = model
         self._device = device
-        self._encode, self.name = encoder_form(model.image_encoder, device, tuning_of(digest), crew)
+        self._encode, self.name = encoder_form(
+            model.image_encoder, device, tuning_of(digest, precision), crew
+        )
         self._half = precision == BFLOAT16
         if self._half:
             self.name += f', {BFLOAT16}'
@@ -124,12 +127,19 @@ class SamEncoding:
         return self._model.preprocess(there)
 
 
-def tuning_of(digest: str) -> Tuning | None:
+def int8_tuned(digest: str) -> bool:
+    """Whether some weights have a form of 8-bit integers that is quicker here, and good enough."""
+    tuning = tuning_of(digest, INT8)
+    return tuning is not None and bool(tuning.choice)
+
+
+def tuning_of(digest: str, precision: str = FLOAT32) -> Tuning | None:
     """Return what was measured of other libraries with some weights; None where nothing can be."""
     from mobile_sam.checkpoints import cache_folder
     from mobile_sam.fast.tuning import Tuning
 
     try:
-        return Tuning(digest, cache_folder().parent / 'tuning')
+        kind = INT8 if precision == INT8 else ''
+        return Tuning(digest, cache_folder().parent / 'tuning', kind=kind)
     except ValueError:  # weights that are no file's have no such digest
         return None

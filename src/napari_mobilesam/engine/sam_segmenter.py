@@ -14,9 +14,9 @@ import numpy as np
 from .cancel import CancelToken
 from .candidates import Candidates
 from .decoding import Decoded, SamDecoding
-from .devices import FLOAT32, choose_device, empty_cache, out_of_memory, precisions_of
+from .devices import FLOAT32, INT8, choose_device, empty_cache, out_of_memory, precisions_of
 from .embedding import Embedding
-from .encoding import SamEncoding
+from .encoding import SamEncoding, int8_tuned
 from .fingerprint import fingerprint
 from .prompts import Point, Prompts
 
@@ -63,8 +63,7 @@ class SamSegmenter:
         objects at a time, or at all, and the CPU takes over. Called on the thread that encodes or
         decodes.
     precision : str
-        In which the encoder computes, ``'float32'`` or ``'bfloat16'``; the latter only where
-        `precisions_of` the device has it.
+        In which the encoder computes, one of `precisions`; float32 where it is not among them.
     """
 
     def __init__(
@@ -77,7 +76,7 @@ class SamSegmenter:
         self._loaded = loaded
         self._on_notice = on_notice
         self._device = choose_device(device)
-        self._precision = precision if precision in precisions_of(self._device) else FLOAT32
+        self._precision = precision if precision in self.precisions else FLOAT32
         self._objects_at_once = _OBJECTS_AT_ONCE
         self._decoding: SamDecoding | None = None
         self._encoding: SamEncoding | None = None
@@ -101,6 +100,17 @@ class SamSegmenter:
     def encoding_digest(self) -> str:
         """That, and the precision where it is not float32."""
         return self.digest if self._precision == FLOAT32 else f'{self.digest} {self._precision}'
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Those that are worth choosing on the device in use; the first is the exact one.
+
+        ``'bfloat16'`` where the device computes with it; ``'int8'`` on a processor, where
+        ``napari-mobilesam tune --int8`` found it quicker with this checkpoint, and good enough.
+        """
+        offered = precisions_of(self._device)
+        on_processor = self._device == 'cpu' and int8_tuned(self.digest)
+        return (*offered, INT8) if on_processor else offered
 
     @property
     def precision(self) -> str:

@@ -73,9 +73,7 @@ class LoadedSegmenter:
     @property
     def precisions(self) -> tuple[str, ...]:
         """Those worth choosing on the device in use, which may have become the CPU."""
-        from napari_mobilesam.engine import precisions_of
-
-        return precisions_of(self.device) if self.device else ()
+        return tuple(getattr(self.segmenter, 'precisions', ()))
 
     @property
     def backend(self) -> str:
@@ -145,7 +143,7 @@ def load_checkpoint(
     on_notice
         Told later, on the worker's thread, when the device ran out of memory.
     precision
-        `'float32'`, or `'bfloat16'` where the device gains by it.
+        `'float32'`, or another one of those that the segmenter offers then.
 
     Raises
     ------

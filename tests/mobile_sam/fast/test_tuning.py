@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mobile_sam.fast import tuning as module
 from mobile_sam.fast.backends import BACKENDS, Backend, installed
-from mobile_sam.fast.tuning import Tuning
+from mobile_sam.fast.tuning import Tuning, other_features
 from mobile_sam.utils.onnx import export_prepared_encoder
 
 DIGEST = '5e' * 32
@@ -54,19 +54,17 @@ def slow(x: Tensor) -> Tensor:
     return 2 * x
 
 
-@pytest.fixture
-def no_export(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        'mobile_sam.utils.onnx.export_prepared_encoder',
-        lambda _encoder, _side, path: Path(path).write_bytes(b'graph'),
-    )
+def tuned(folder: Path, *backends: Backend, kind: str = '') -> Tuning:
+    return Tuning(DIGEST, folder, backends, kind)
 
 
-def tuned(folder: Path, *backends: Backend) -> Tuning:
-    return Tuning(DIGEST, folder, backends)
+def measure(tuning: Tuning, fast: Callable[[Tensor], Tensor]) -> dict[str, float | str]:
+    def write(path: Path) -> None:
+        path.write_bytes(b'graph')
+
+    return tuning.measure(fast, SIDE, write, other_features(fast, SIDE))
 
 
-@pytest.mark.usefixtures('no_export')
 def test_the_quickest_is_kept_and_found_again(tmp_path: Path) -> None:
     def failing(_: Tensor) -> Tensor:
         raise RuntimeError('no such instruction')
@@ -77,7 +75,7 @@ def test_the_quickest_is_kept_and_found_again(tmp_path: Path) -> None:
         Fake('broken', failing),
     )
     assert tuned(tmp_path, *backends).best() is None
-    found = tuned(tmp_path, *backends).measure(Encoder(), SIDE, slow)
+    found = measure(tuned(tmp_path, *backends), slow)
     assert found['torch'] > found['quick']  # type: ignore[operator]
     assert 'differs' in str(found['wrong'])
     assert 'no such instruction' in str(found['broken'])
@@ -91,21 +89,19 @@ def test_the_quickest_is_kept_and_found_again(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.usefixtures('no_export')
 def test_torch_stays_where_nothing_beats_it(tmp_path: Path) -> None:
     tuning = tuned(tmp_path, Fake('slow', slow))
-    tuning.measure(Encoder(), SIDE, lambda x: 2 * x)
+    measure(tuning, lambda x: 2 * x)
     assert tuning.best() is None
     assert [path.suffix for path in tmp_path.iterdir()] == ['.json']
 
 
-@pytest.mark.usefixtures('no_export')
 @pytest.mark.parametrize('change', ['threads', 'torch', 'library', 'graph', 'record', 'unknown'])
 def test_a_choice_is_given_up_when_anything_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     quick = Fake('quick', lambda x: 2 * x)
-    tuned(tmp_path, quick).measure(Encoder(), SIDE, slow)
+    measure(tuned(tmp_path, quick), slow)
     assert tuned(tmp_path, quick).best() is not None
     (record,), (graph,) = tmp_path.glob('*.json'), tmp_path.glob('*.onnx')
     if change == 'graph':
@@ -121,6 +117,42 @@ def test_a_choice_is_given_up_when_anything_changed(
         ]
         record.write_text(json.dumps(kept))
     assert tuned(tmp_path, quick).best() is None
+
+
+def test_a_kind_is_chosen_for_itself(tmp_path: Path) -> None:
+    quick = Fake('quick', lambda x: 2 * x)
+    measure(tuned(tmp_path, quick, kind='int8'), slow)
+    assert tuned(tmp_path, quick).choice == ''
+    assert tuned(tmp_path, quick).best() is None
+    rounded = tuned(tmp_path, quick, kind='int8')
+    assert rounded.choice == 'quick, int8'
+    best = rounded.best()
+    assert best is not None
+    assert best[1] == 'quick, int8'
+    tuned(tmp_path, quick).forget()
+    assert rounded.choice
+    rounded.forget()
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_what_is_quicker_is_looked_at_for_objections(tmp_path: Path) -> None:
+    asked = []
+
+    def objection(encode: Callable[[Tensor], Tensor]) -> str:
+        asked.append(float(encode(torch.ones(()))))
+        return 'masks are lost' if asked[-1] == 3 else ''
+
+    backends = (
+        Fake('quick', lambda x: 2 * x),
+        Fake('lossy', lambda x: 3 * x),
+        Fake('slow', lambda x: slow(slow(x))),
+    )
+    tuning = tuned(tmp_path, *backends)
+    found = tuning.measure(slow, SIDE, lambda path: path.write_bytes(b'graph'), objection)
+    assert asked == [2, 3]
+    assert found['lossy'] == 'masks are lost'
+    assert float(found['slow']) > float(found['torch'])
+    assert tuning.choice == 'quick'
 
 
 @pytest.mark.parametrize('digest', ['', 'fake', '../' * 20, 'g' * 64])
