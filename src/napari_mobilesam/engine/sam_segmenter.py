@@ -76,6 +76,8 @@ class SamSegmenter:
         self._loaded = loaded
         self._on_notice = on_notice
         self._device = choose_device(device)
+        # Looked up once, in files; a processor that stands in for another device computes exactly.
+        self._int8 = self._device == 'cpu' and int8_tuned(loaded.digest)
         self._precision = precision if precision in self.precisions else FLOAT32
         self._objects_at_once = _OBJECTS_AT_ONCE
         self._decoding: SamDecoding | None = None
@@ -109,8 +111,7 @@ class SamSegmenter:
         ``napari-mobilesam tune --int8`` found it quicker with this checkpoint, and good enough.
         """
         offered = precisions_of(self._device)
-        on_processor = self._device == 'cpu' and int8_tuned(self.digest)
-        return (*offered, INT8) if on_processor else offered
+        return (*offered, INT8) if self._int8 else offered
 
     @property
     def precision(self) -> str:
