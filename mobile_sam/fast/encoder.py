@@ -138,7 +138,7 @@ class FastTinyViT:
 
 
 def foldable(encoder: nn.Module) -> bool:
-    """Whether an encoder is one that `FastTinyViT` computes the same as: on the processor, too."""
+    """Whether an encoder is on the processor, and `FastTinyViT` computes what it does."""
     return (
         type(encoder) is TinyViT
         and not encoder.training
