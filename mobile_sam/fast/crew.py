@@ -54,6 +54,7 @@ class Crew:
         self.size = size
         self.few = min(size, _FEW)
         self._leader: int | None = None
+        self._apart: set[int] = set()
         # Queues, as futures take longer to hand over.
         self._lead: _Tasks = SimpleQueue()
         self._parts: _Tasks = SimpleQueue()
@@ -65,7 +66,7 @@ class Crew:
 
     def run(self, work: Callable[[], T]) -> T:
         """Do some work, in the course of which `share` may be called, and `run` too."""
-        if self.size == 1 or get_ident() == self._leader:
+        if self.size == 1 or get_ident() == self._leader or get_ident() in self._apart:
             with torch.inference_mode():
                 return work()
         if self._leader is None:
@@ -89,7 +90,7 @@ class Crew:
 
     def share(self, work: Callable[[S], T], parts: Sequence[S]) -> list[T]:
         """Do the same work on each part, and wait for all; within `run` only."""
-        if self.size == 1:
+        if self.size == 1 or get_ident() in self._apart:
             return [work(part) for part in parts]
         results: _Results = SimpleQueue()
         for number in range(1, len(parts)):
@@ -101,6 +102,27 @@ class Crew:
                 assert task is not None
                 task()
         return cast(list[T], _unpacked([results.get() for _ in parts]))
+
+    def apart(self, work: Callable[[S], T], parts: Sequence[S]) -> list[T]:
+        """Do the same work on each part, each on one thread alone; within `run` only.
+
+        What `share` divides in the course of it is done by that thread, so that nobody waits for
+        anybody. Where there are fewer parts than members, all share one after the other instead.
+        """
+        if len(parts) < self.size:
+            return [work(part) for part in parts]
+
+        def alone(part: S) -> T:
+            me = get_ident()
+            if me in self._apart:
+                return work(part)
+            self._apart.add(me)
+            try:
+                return work(part)
+            finally:
+                self._apart.discard(me)
+
+        return self.share(alone, parts)
 
     def _gather(self) -> None:
         threads = torch.get_num_threads()

@@ -73,7 +73,8 @@ def propose(
         Of the next points, in order.
     """
     step = min(at_once, PROMPTS_AT_ONCE) if model.device.type == 'cpu' else at_once
-    for start in range(0, len(points), step):
+
+    def decode(start: int) -> list[Proposal]:
         some = points[start : start + step].to(torch.float32).to(model.device)
         labels = torch.ones(len(some), 1, dtype=torch.int64, device=model.device)
         with torch.no_grad():
@@ -90,4 +91,10 @@ def propose(
                         Proposal(start + row, float(quality[mask]), logits)
                         for mask, logits in zip(good, drawn, strict=True)
                     ]
-        yield proposals
+        return proposals
+
+    starts = range(0, len(points), step)
+    # Several for each lane, as one may take longer than another.
+    group = 4 * form.lanes if form.lanes > 1 else 1
+    for first in range(0, len(starts), group):
+        yield from form.apart(decode, starts[first : first + group])

@@ -15,6 +15,7 @@ from .decoder import FastDecoder, foldable
 from .drawing import Drawn
 from .recorded import RecordedDecoder
 
+S = TypeVar('S')
 T = TypeVar('T')
 
 
@@ -35,6 +36,10 @@ class Prompted(Protocol):
 class DecoderForm(Protocol):
     """Decodes prompts on images that are prepared once."""
 
+    @property
+    def lanes(self) -> int:
+        """How many decode at the same time in `apart`."""
+
     def image_side(self, features: Tensor) -> Any:
         """Prepare an embedding (C, h, w)."""
 
@@ -50,6 +55,9 @@ class DecoderForm(Protocol):
 
     def together(self, work: Callable[[], T]) -> T:
         """Do work that calls some of these, on the thread that suits them best."""
+
+    def apart(self, work: Callable[[S], T], parts: Sequence[S]) -> list[T]:
+        """Do work that calls some of these on each part, several at the same time."""
 
 
 def decoder_form(model: Sam, crew: Crew | None = None) -> DecoderForm:
@@ -72,6 +80,8 @@ class PlainDecoder:
     model
         Its prompt encoder and mask decoder are called as they are.
     """
+
+    lanes = 1
 
     def __init__(self, model: Sam) -> None:
         self._model = model
@@ -106,3 +116,7 @@ class PlainDecoder:
     def together(self, work: Callable[[], T]) -> T:
         """Do the work here."""
         return work()
+
+    def apart(self, work: Callable[[S], T], parts: Sequence[S]) -> list[T]:
+        """Do the work here, one part after the other."""
+        return [work(part) for part in parts]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from .drawing import Drawn
 from .graphs import Record, Replayed, record_cuda
 from .thin_cells import ImagePart
 
+S = TypeVar('S')
 T = TypeVar('T')
 
 # A picture of its own, and a pass of a stack.
@@ -61,6 +62,8 @@ class RecordedDecoder:
         How to.
     """
 
+    lanes = 1
+
     def __init__(self, decoder: FastDecoder, record: Record = record_cuda) -> None:
         self._decoder = decoder
         self._place: ImageSide | None = None
@@ -77,6 +80,10 @@ class RecordedDecoder:
     def together(self, work: Callable[[], T]) -> T:
         """Do work that calls this decoder and draws."""
         return self._decoder.together(work)
+
+    def apart(self, work: Callable[[S], T], parts: Sequence[S]) -> list[T]:
+        """Do work that calls this decoder on one part after the other: it has one place only."""
+        return [work(part) for part in parts]
 
     @torch.inference_mode()
     def attend(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +58,8 @@ class SamDecoding:
     def _decode(self, embedding: Embedding, objects: Sequence[Prompts]) -> list[Decoded]:
         import torch
 
+        from mobile_sam.fast.decoder import PROMPTS_AT_ONCE
+
         kinds: dict[tuple[int, bool, bool, bool], list[int]] = {}
         for index, prompts in enumerate(objects):
             # Filling up with dummy points would add tokens, and so change the answer.
@@ -68,13 +70,23 @@ class SamDecoding:
                 prompts.ambiguous,
             )
             kinds.setdefault(kind, []).append(index)
+        portions = [
+            alike[first : first + PROMPTS_AT_ONCE]
+            for alike in kinds.values()
+            for first in range(0, len(alike), PROMPTS_AT_ONCE)
+        ]
+
+        def answers(some: list[int]) -> list[Decoded]:
+            found = self._attend(embedding, side, [objects[index] for index in some])
+            scores = found.scores.float().cpu().numpy()
+            logits = (found.draw(row).float().cpu().numpy() for row in range(len(some)))
+            return list(zip(logits, scores, strict=True))
+
         decoded: dict[int, Decoded] = {}
         with torch.inference_mode():
-            for alike in kinds.values():
-                for first, found in self._attend(embedding, [objects[i] for i in alike]):
-                    for row, scores in enumerate(found.scores.float().cpu().numpy()):
-                        logits = found.draw(row).float().cpu().numpy()
-                        decoded[alike[first + row]] = logits, scores
+            side = self._side(embedding)
+            for some, found in zip(portions, self._form.apart(answers, portions), strict=True):
+                decoded.update(zip(some, found, strict=True))
         return [decoded[index] for index in range(len(objects))]
 
     def one(
@@ -89,7 +101,7 @@ class SamDecoding:
         import torch
 
         with torch.inference_mode():
-            found = next(self._attend(embedding, [prompts], sketching=True))[1]
+            found = self._attend(embedding, self._side(embedding), [prompts], sketching=True)
             scores = found.scores[0].float().cpu().numpy()
             order = ranking(scores)
             chosen = order[rank % len(order)]
@@ -123,16 +135,11 @@ class SamDecoding:
         ]
 
     def _attend(
-        self, embedding: Embedding, objects: list[Prompts], sketching: bool = False
-    ) -> Iterator[tuple[int, Any]]:
-        """Let objects with prompts of the same kinds meet the picture, a few at a time."""
-        from mobile_sam.fast.decoder import PROMPTS_AT_ONCE
-
-        side = self._side(embedding)
-        for first in range(0, len(objects), PROMPTS_AT_ONCE):
-            some = objects[first : first + PROMPTS_AT_ONCE]
-            sparse, dense = self._encode(embedding, some)
-            yield first, self._form.attend(side, sparse, dense, some[0].ambiguous, sketching)
+        self, embedding: Embedding, side: Any, objects: list[Prompts], sketching: bool = False
+    ) -> Any:
+        """Let a few objects with prompts of the same kinds meet the picture."""
+        sparse, dense = self._encode(embedding, objects)
+        return self._form.attend(side, sparse, dense, objects[0].ambiguous, sketching)
 
     def _encode(self, embedding: Embedding, objects: list[Prompts]) -> tuple[Any, Any]:
         import torch

@@ -64,6 +64,51 @@ def test_each_member_is_a_thread_with_one_of_torch_and_the_caller_keeps_his() ->
     assert later == [before]
 
 
+@pytest.mark.parametrize('size', [1, 2, 3])
+def test_many_parts_are_each_done_by_one_thread_alone(size: int) -> None:
+    crew = Crew(size)
+
+    def inner(part: int) -> tuple[int, int]:
+        return threading.get_ident(), part
+
+    def work(part: int) -> tuple[int, list[tuple[int, int]]]:
+        # What would be shared, and what would be the leader's, are done here.
+        shared = crew.run(lambda: crew.share(inner, [part, -part]))
+        return threading.get_ident(), crew.apart(inner, [0] * 5) and shared
+
+    found = crew.run(lambda: crew.apart(work, range(9)))
+    for part, (me, shared) in enumerate(found):
+        assert shared == [(me, part), (me, -part)]
+    if size > 1:  # and shared again afterwards
+        together = threading.Barrier(size, timeout=30)
+        crew.run(lambda: crew.share(lambda _: together.wait(), range(size)))
+
+
+def test_as_many_are_at_work_apart_as_there_are_members() -> None:
+    crew, together = Crew(3), threading.Barrier(3, timeout=30)
+    assert crew.run(lambda: crew.apart(lambda _: together.wait() >= 0, range(3))) == [True] * 3
+
+
+def test_few_parts_are_shared_one_after_the_other() -> None:
+    crew, together = Crew(3), threading.Barrier(3, timeout=30)
+
+    def work(_: int) -> list[int]:
+        return crew.share(lambda _: together.wait(), range(3))
+
+    assert [len(each) for each in crew.run(lambda: crew.apart(work, range(2)))] == [3, 3]
+
+
+def test_a_member_that_failed_apart_shares_again() -> None:
+    crew, together = Crew(2), threading.Barrier(2, timeout=30)
+
+    def work(part: int) -> None:
+        raise ValueError(part)
+
+    with pytest.raises(ValueError, match='0'):
+        crew.run(lambda: crew.apart(work, range(4)))
+    crew.run(lambda: crew.share(lambda _: together.wait(), range(2)))
+
+
 @pytest.mark.parametrize('failing', [0, 1])
 def test_errors_come_back_when_all_have_ended(failing: int) -> None:
     crew, ended = Crew(2), []
