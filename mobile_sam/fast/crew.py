@@ -109,13 +109,11 @@ class Crew:
         What `share` divides in the course of it is done by that thread, so that nobody waits for
         anybody. Where there are fewer parts than members, all share one after the other instead.
         """
-        if len(parts) < self.size:
+        if len(parts) < self.size or get_ident() in self._apart:
             return [work(part) for part in parts]
 
         def alone(part: S) -> T:
             me = get_ident()
-            if me in self._apart:
-                return work(part)
             self._apart.add(me)
             try:
                 return work(part)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from small_encoder import SIDE, Encoder
+from torch import Tensor
 
 from mobile_sam.fast import tuning as module
 from mobile_sam.fast.backends import BACKENDS, Backend, installed
@@ -17,22 +18,6 @@ from mobile_sam.fast.tuning import Tuning, other_features
 from mobile_sam.utils.onnx import export_prepared_encoder
 
 DIGEST = '5e' * 32
-SIDE = 32
-
-
-class Encoder(nn.Module):
-    """Stands for one of a few minutes' export: a convolution, a norm and an activation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            self.conv = nn.Conv2d(3, 8, 16, stride=16)
-            self.norm = nn.LayerNorm(8)
-
-    def forward(self, x: Tensor) -> Tensor:
-        maps = self.conv(x).permute(0, 2, 3, 1)
-        return nn.functional.gelu(self.norm(maps)).permute(0, 3, 1, 2)
 
 
 class Fake:
